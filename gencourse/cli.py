@@ -1,0 +1,293 @@
+"""The command line: ``gencourse systems · train · evaluate · compare · doctor · grade``."""
+
+from __future__ import annotations
+
+import io
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gencourse.data.base import Dataset
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Deep generative models of the course, from the command line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+Data = Annotated[str, typer.Option("--data", "-d", help="Data set; see `gencourse doctor`.")]
+Seed = Annotated[int, typer.Option(help="Seed of the weights, the batches and the samples.")]
+DeviceName = Annotated[
+    str | None, typer.Option("--device", help="cuda, mps or cpu; by default the best there is.")
+]
+Samples = Annotated[int, typer.Option("--n", min=2, help="Samples on each side of a distance.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Training steps; by default the model's own.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter, such as width=256."),
+]
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Print an expected error as one sentence, and leave with status 2, instead of a traceback."""
+    try:
+        yield
+    except (ValueError, KeyError, OSError, FloatingPointError) as error:
+        # An OSError prints as "[Errno 28] …" unless asked for its sentence alone.
+        message = getattr(error, "strerror", None) or str(error)
+        Console(stderr=True).print(f"[bold red]error:[/] {message}", highlight=False)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        raise typer.Exit(130) from None
+
+
+def _hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
+    """Parse ``name=value`` pairs; a value is read as JSON where it is JSON, else as a string."""
+    result: dict[str, Any] = {}
+    for text in assignments or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"--set takes NAME=VALUE, not {text!r}")
+        try:
+            result[name] = json.loads(value)
+        except json.JSONDecodeError:
+            result[name] = value
+    return result
+
+
+# How the quantities of `gencourse.evaluate` are headed in a table, and their formats.
+_HEADINGS = {
+    "w1": ("W1", ".3f"),
+    "w2": ("W2", ".3f"),
+    "modes": ("modes", ".0f"),
+    "quality": ("quality", ".1%"),
+    "largest_share": ("largest share", ".2f"),
+    "nll": ("NLL", ".3f"),
+    "parzen": ("Parzen", ".1f"),
+    "seconds": ("seconds", ".1f"),
+}
+
+
+def _show(title: str, results: dict[str, dict[str, float]], *, as_json: bool) -> None:
+    """Print what was measured of each system, with what real samples would score below it."""
+    if as_json:
+        typer.echo(json.dumps(results, indent=2))
+        return
+    measured = {name for result in results.values() for name in result}
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.add_column("system", no_wrap=True)
+    shown = [name for name in _HEADINGS if name in measured]
+    for name in shown:
+        table.add_column(_HEADINGS[name][0], justify="right")
+    for system, result in results.items():
+        cells = (
+            format(result[name], _HEADINGS[name][1]) if name in result else "–" for name in shown
+        )
+        table.add_row(system, *cells)
+    first = next(iter(results.values()))
+    floors = [f"W{p} {first[f'w{p}_floor']:.3f}" for p in (1, 2) if f"w{p}_floor" in first]
+    caption = f"real samples against real samples: {', '.join(floors)}"
+    entropy = next((r["entropy"] for r in results.values() if "entropy" in r), None)
+    if entropy is not None:
+        caption += f"; least possible NLL {entropy:.3f}"
+    table.caption = caption
+    console.print(table)
+
+
+@app.command()
+def systems(as_json: AsJson = False) -> None:
+    """List every system of the course with its family, decks, chapter and paper."""
+    import gencourse
+
+    listed = gencourse.systems()
+    if as_json:
+        names = ("slug", "title", "family", "decks", "paper", "chapter", "has_log_prob")
+        rows = [{name: getattr(s, name) for name in names} for s in listed]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for family in dict.fromkeys(s.family for s in listed):
+        table = Table(title=family, title_justify="left")
+        for heading in ("slug", "title", "decks", "density", "chapter", "paper"):
+            table.add_column(heading, no_wrap=heading in ("slug", "decks"))
+        for s in listed:
+            if s.family == family:
+                density = "yes" if s.has_log_prob else "no"
+                table.add_row(s.slug, s.title, s.decks, density, s.chapter, s.paper)
+        console.print(table)
+
+
+@app.command()
+def train(
+    system: Annotated[str, typer.Argument(help="Slug of the system; see `gencourse systems`.")],
+    data: Data = "ring8",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Save the trained model to this file.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Save the run here as it goes; if the file exists, go on from it."),
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    device: DeviceName = None,
+    settings: Settings = None,
+) -> None:
+    """Train a system on a data set, and measure it."""
+    import gencourse
+
+    with _clear_errors():
+        for path in (out, checkpoint):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise ValueError(f"there is no folder {str(path.absolute().parent)!r} to save in")
+        dataset = gencourse.data.load(data)
+        model = gencourse.build(
+            system, dataset, seed=seed, device=device, **_hyperparameters(settings)
+        )
+        history = model.fit(dataset, steps=steps, seed=seed, checkpoint=checkpoint)
+        if out is not None:
+            model.save(out)
+            console.print(f"saved {out}")
+        result = gencourse.evaluate(model, dataset, seed=seed)
+        _show(data, {system: {**result, "seconds": history.seconds}}, as_json=False)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model file that `gencourse train -o` saved.")],
+    data: Data = "ring8",
+    n: Samples = 2048,
+    seed: Seed = 0,
+    device: DeviceName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a saved model against a data set."""
+    import gencourse
+
+    with _clear_errors():
+        loaded = gencourse.load(model, device=device)
+        result = gencourse.evaluate(loaded, gencourse.data.load(data), n=n, seed=seed)
+        _show(data, {loaded.system.slug: result}, as_json=as_json)
+
+
+@app.command()
+def compare(
+    slugs: Annotated[
+        list[str] | None, typer.Argument(help="Systems to compare; by default all of them.")
+    ] = None,
+    data: Data = "ring8",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each; medians are shown.")] = 1,
+    steps: Steps = None,
+    n: Samples = 2048,
+    device: DeviceName = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the samples of every system into this image file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train systems on the same data, and print one table of what came out."""
+    import gencourse
+    from gencourse.models import get
+
+    with _clear_errors():
+        dataset = gencourse.data.load(data)
+        chosen = [get(slug) for slug in slugs] if slugs else list(gencourse.systems())
+        results: dict[str, dict[str, float]] = {}
+        pictures: dict[str, Tensor] = {}
+        for system in chosen:
+            runs = []
+            for seed in range(seeds):
+                model = gencourse.build(system.slug, dataset, seed=seed, device=device)
+                history = model.fit(dataset, steps=steps, seed=seed, progress=sys.stderr.isatty())
+                result = gencourse.evaluate(model, dataset, n=n, seed=seed)
+                runs.append({**result, "seconds": history.seconds})
+            results[system.slug] = {
+                name: statistics.median(run[name] for run in runs) for name in runs[0]
+            }
+            pictures[system.slug] = model.sample(n).cpu()
+        title = f"{data}, median of {seeds} seeds" if seeds > 1 else data
+        _show(title, results, as_json=as_json)
+        if figure is not None:
+            _draw(pictures, dataset, figure)
+            if not as_json:
+                console.print(f"drew {figure}")
+
+
+def _draw(pictures: dict[str, Tensor], dataset: Dataset, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from gencourse import plots
+    from gencourse._files import write_atomically
+
+    columns = min(4, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(3 * columns, 3.2 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax, (slug, samples) in zip(axes, pictures.items(), strict=False):
+        if len(dataset.event_shape) == 1:
+            plots.scatter(samples, dataset.sample(len(samples)), ax=ax)
+        else:
+            plots.image_grid(samples[:25], ax=ax)
+        ax.set_title(slug)
+    for ax in axes[len(pictures) :]:
+        ax.set_axis_off()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=150)
+    write_atomically(path, buffer.getvalue())
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: versions, device, speed, data that ship, and what is missing."""
+    import importlib.metadata
+    import platform
+
+    import torch
+
+    import gencourse
+
+    with _clear_errors():
+        chosen = gencourse.device()
+        console.print(gencourse.describe(chosen), highlight=False)
+        console.print(f"Python {platform.python_version()} on {platform.platform()}")
+        for extra, package in {"book": "jupyter-book", "grading": "nbgrader"}.items():
+            try:
+                found = f"{package} {importlib.metadata.version(package)}"
+            except importlib.metadata.PackageNotFoundError:
+                found = f'not installed; pip install "gencourse\\[{extra}]" adds it'
+            console.print(f"\\[{extra}] {found}", highlight=False)
+        x = torch.randn(1024, 1024, device=chosen)
+        float((x @ x).sum())  # the first product pays for start-up
+        begun = time.perf_counter()
+        for _ in range(10):
+            y = x @ x
+        float(y.sum())
+        rate = 10 * 2 * 1024**3 / (time.perf_counter() - begun) / 1e9
+        console.print(f"matrix products: {rate:.0f} GFLOP/s on {chosen}", highlight=False)
+        console.print("data sets: " + ", ".join(gencourse.data.names()), highlight=False)
+        samples = gencourse.data.load("ring8").sample(8, device=chosen)
+        console.print(f"ring8 draws {tuple(samples.shape)} on {samples.device}: all is well")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,208 @@
+"""A graded task: named checks with points, each of which passes or says what is wrong.
+
+A check cell of a notebook reads::
+
+    from gencourse.grading import Task, close
+
+    task = Task("Task 1, visible checks", points=2)
+
+    @task.check("D = 1/2 everywhere gives V = -log 4", points=2)
+    def _():
+        logits = torch.zeros(5, 1)
+        close(value_function(logits, logits), -math.log(4))
+
+    task.score()
+
+The score is the value of the cell, which is how nbgrader gives partial credit. Nothing a
+student's function does (raise, warn, print, loop for ever) makes the cell itself fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import linecache
+import logging
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
+
+from gencourse.grading.values import CheckFailed, expectations
+
+__all__ = ["STUB_MESSAGE", "Task"]
+
+#: What the stub in a release raises; ``nbgrader_config.py`` writes it there.
+STUB_MESSAGE = "write your answer here"
+
+_NOT_ATTEMPTED = "Not attempted yet."
+
+
+class _TimeUp(BaseException):
+    """The check ran out of time. Not an Exception, so that a bare ``except`` lets it through."""
+
+
+class Task:
+    """Checks of one task and the points they are worth.
+
+    Parameters
+    ----------
+    name : str
+        Printed above the results.
+    points : float
+        What all checks together are worth; the points of the cell in nbgrader.
+    hidden : bool
+        Whether to withhold numbers and what the student's code prints.
+    seconds : float
+        Time limit of each check.
+    """
+
+    def __init__(
+        self, name: str, points: float, *, hidden: bool = False, seconds: float = 10.0
+    ) -> None:
+        self.name = name
+        self.points = points
+        self.hidden = hidden
+        self.seconds = seconds
+        self._results: list[tuple[str, float, str | None]] = []
+        self._stopped: str | None = None
+
+    def check(self, sentence: str, points: float) -> Callable[[Callable[[], None]], None]:
+        """Run the decorated function now, as one check worth ``points``.
+
+        The function calls the student's code and states what it expects through
+        :func:`~gencourse.grading.close` and its kin. A check worth 0 points is a gate: when
+        it fails, its sentence is all the student reads, and the later checks are not run.
+
+        Raises
+        ------
+        ValueError
+            If ``points`` is negative, or the check passes without having expected anything.
+        """
+        if points < 0:
+            raise ValueError(f"check {sentence!r} is worth {points} points")
+
+        def run(body: Callable[[], None]) -> None:
+            if self._stopped is not None:
+                self._results.append((sentence, points, self._stopped))
+                return
+            problem = self._problem(sentence, body)
+            self._results.append((sentence, points, problem))
+            if problem is not None and points == 0:
+                self._stopped = "Not looked at before the first line above is right."
+
+        return run
+
+    def score(self) -> float:
+        """Print what passed and what did not, and return the points.
+
+        Raises
+        ------
+        ValueError
+            If the checks are not worth ``points`` in all.
+        """
+        worth = sum(points for _, points, _ in self._results)
+        if abs(worth - self.points) > 1e-9:
+            raise ValueError(
+                f"{self.name}: the checks are worth {worth:g} points, the task {self.points:g}"
+            )
+        earned = round(sum(points for _, points, problem in self._results if problem is None), 6)
+        print(f"{self.name}: {earned:g} of {self.points:g} points")
+        shown = [r for r in self._results if r[1] > 0 or r[2] is not None]
+        if all(problem in (_NOT_ATTEMPTED, self._stopped) for *_, problem in shown) and any(
+            problem == _NOT_ATTEMPTED for *_, problem in shown
+        ):
+            print("  " + _NOT_ATTEMPTED)
+            return float(earned)
+        for sentence, points, problem in shown:
+            mark = "✓" if problem is None else "✗"
+            print(f"  {mark} {sentence}" + (f" [{points:g}]" if points else ""))
+            if problem is not None:
+                print("\n".join("      " + line for line in problem.splitlines()))
+        return float(earned)
+
+    def _problem(self, sentence: str, body: Callable[[], None]) -> str | None:
+        """Run one check; return what is wrong in a sentence, or None."""
+        before = expectations()
+        try:
+            with _quiet(keep_prints=not self.hidden), _deadline(self.seconds):
+                body()
+        except CheckFailed as failed:
+            detail = f"\n({failed.detail})" if failed.detail and not self.hidden else ""
+            return f"{failed}{detail}"
+        except NotImplementedError as error:
+            if str(error) in ("", STUB_MESSAGE):
+                return _NOT_ATTEMPTED
+            return _what_was_raised(error, body.__code__)
+        except _TimeUp:
+            self._stopped = "Not run: an earlier check ran out of time."
+            return f"Your code was still running after {self.seconds:g} seconds and was stopped."
+        except (Exception, SystemExit, GeneratorExit) as error:
+            return _what_was_raised(error, body.__code__)
+        if expectations() == before:
+            raise ValueError(f"check {sentence!r} of {self.name!r} expects nothing")
+        return None
+
+
+def _what_was_raised(error: BaseException, check: CodeType) -> str:
+    """Say what the student's code raised and on which of its lines; no traceback."""
+    if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
+        frames = list(traceback.walk_tb(error.__traceback__))
+        if frames[-1][0].f_code.co_filename == check.co_filename:
+            return (
+                f"{error.name} is not defined. Run the cell that defines it first; "
+                "if you did, it raised an error before it got there."
+            )
+    first = (str(error).strip().splitlines() or [""])[0]
+    what = type(error).__name__ + (f": {first[:160]}" if first else "")
+    where = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if _is_from_notebook(frame, check):
+            text = linecache.getline(frame.f_code.co_filename, line).strip()
+            where = f"\nin {frame.f_code.co_name}" + (f", at: {text}" if text else "")
+    return f"Your code raised {what}{where}"
+
+
+def _is_from_notebook(frame: FrameType, check: CodeType) -> bool:
+    """Whether a frame belongs to the student's cells: not this check's cell, nor a library."""
+    name = frame.f_code.co_filename
+    return name != check.co_filename and ("ipykernel" in name or name.startswith("<"))
+
+
+@contextlib.contextmanager
+def _quiet(*, keep_prints: bool) -> Iterator[None]:
+    """Keep warnings, logs and progress bars off stderr, where nbgrader would take the points."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        if not keep_prints:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)
+        yield
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise :class:`_TimeUp` after ``seconds``, where the system can (POSIX, main thread)."""
+    if not hasattr(signal, "setitimer") or (
+        threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+
+    def up(signum: int, frame: FrameType | None) -> None:
+        raise _TimeUp
+
+    previous = signal.signal(signal.SIGALRM, up)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+        if outer:
+            signal.setitimer(signal.ITIMER_REAL, outer)

@@ -1,0 +1,202 @@
+"""What every generative model of the course can do."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import io
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from gencourse._files import write_atomically
+from gencourse._validate import positive
+from gencourse.data.base import Dataset
+from gencourse.training import History, resident
+
+if TYPE_CHECKING:
+    from gencourse.models.registry import System
+
+__all__ = ["GenerativeModel"]
+
+FORMAT = 1  # of saved files
+
+
+class GenerativeModel(nn.Module, ABC):
+    """A distribution that is learned from samples, and then samples itself.
+
+    Subclasses give a frozen dataclass ``Settings`` with their hyperparameters, and implement
+    ``_fit`` and ``sample``. They are made by :func:`gencourse.build`.
+
+    Attributes
+    ----------
+    system : System
+        Which system of the lectures this is.
+    event_shape : tuple of int
+        Shape of one sample.
+    settings : dataclass
+        The hyperparameters in use.
+    """
+
+    Settings: ClassVar[type]
+    _anchor: Tensor
+
+    def __init__(self, system: System, event_shape: tuple[int, ...], settings: Any) -> None:
+        super().__init__()
+        self.system = system
+        self.event_shape = event_shape
+        self.settings = settings
+        # Follows the model from device to device, and tells where to put new tensors.
+        self.register_buffer("_anchor", torch.empty(0), persistent=False)
+
+    @classmethod
+    def create(
+        cls, system: System, event_shape: tuple[int, ...], hyperparameters: Mapping[str, Any]
+    ) -> Self:
+        """Build a model from hyperparameters, each checked against the class's settings."""
+        given = {**dict(system.options), **hyperparameters}
+        known = [f.name for f in dataclasses.fields(cls.Settings)]
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ValueError(
+                    f"{system.slug!r} has no hyperparameter {name!r}; {hint}"
+                    f"it takes {', '.join(known)}"
+                )
+        return cls(system, event_shape, cls.default_settings(event_shape, **given))
+
+    @classmethod
+    def default_settings(cls, event_shape: tuple[int, ...], **given: Any) -> Any:
+        """Return the settings for this kind of data, with ``given`` ones replaced."""
+        return cls.Settings(**given)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self._anchor.device
+
+    def fit(
+        self,
+        data: Dataset | Tensor,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        progress: bool = True,
+        checkpoint: str | os.PathLike[str] | None = None,
+        callback: Callable[[int], object] | None = None,
+        every: int = 100,
+    ) -> History:
+        r"""Train on ``data``.
+
+        Parameters
+        ----------
+        data : Dataset or Tensor of shape (n, \*event_shape)
+            What to learn.
+        steps : int, optional
+            Training iterations; by default the number in the model's settings.
+        seed : int
+            Seed of the batches and the noise.
+        progress : bool
+            Show a progress bar.
+        checkpoint : path, optional
+            Save the run to this file as it goes; if the file exists, go on from it.
+        callback : callable (step) -> object, optional
+            Called with 0 before training, then with the step number after every ``every`` steps.
+
+        Returns
+        -------
+        History
+            The losses along the way; ``history.plot()`` draws them.
+
+        Raises
+        ------
+        ValueError
+            If the data have the wrong shape, are empty, or hold NaN or infinity.
+        FloatingPointError
+            If training diverges.
+        """
+        if steps is not None:
+            positive(steps, "steps", integer=True)
+        x = resident(data, self.event_shape, self.device, seed)
+        return self._fit(
+            x,
+            steps=steps,
+            generator=torch.Generator(self.device).manual_seed(seed),
+            progress=progress,
+            checkpoint=checkpoint,
+            callback=callback,
+            every=every,
+        )
+
+    @abstractmethod
+    def _fit(
+        self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any
+    ) -> History:
+        """Train on the tensor ``x``, which lives on the model's device."""
+
+    @abstractmethod
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``n`` samples, shape ``(n, *event_shape)``, on the model's device.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        generator : torch.Generator, optional
+            Source of randomness, on any device; the default is torch's global one.
+        """
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return the log density of each row of ``x`` in nats, shape ``(n,)``.
+
+        Raises
+        ------
+        NotImplementedError
+            If this model has no density that can be evaluated, as adversarial models have not.
+        """
+        raise NotImplementedError(
+            f"{self.system.slug!r} has no density that can be evaluated; use a model whose "
+            "`has_log_prob` is true, or estimate one from samples with "
+            "gencourse.metrics.parzen_log_likelihood"
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to ``path``, wholly or not at all; :func:`gencourse.load` reads it.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older file of that name is left as it was.
+        """
+        from gencourse import __version__
+
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "format": FORMAT,
+                "gencourse": __version__,
+                "slug": self.system.slug,
+                "event_shape": list(self.event_shape),
+                "hyperparameters": dataclasses.asdict(self.settings),
+                "state": self.state_dict(),
+            },
+            buffer,
+        )
+        write_atomically(path, buffer.getvalue())
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over saved tensors; :func:`gencourse.load` calls this."""
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(f"the saved tensors do not fit this model: {error}") from error
+
+    def noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Standard normal numbers on the model's device, drawn from a generator on any device."""
+        where = self.device if generator is None else generator.device
+        return torch.randn(*shape, generator=generator, device=where).to(self.device)

@@ -1,0 +1,177 @@
+"""Gaussian mixture model, fitted by expectation-maximisation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gencourse._validate import points, positive
+from gencourse.models.base import GenerativeModel
+from gencourse.training import History, train
+
+if TYPE_CHECKING:
+    from gencourse.models.registry import System
+
+__all__ = ["GaussianMixture", "MixtureSettings"]
+
+
+@dataclass(frozen=True)
+class MixtureSettings:
+    """Hyperparameters of a Gaussian mixture.
+
+    Attributes
+    ----------
+    components : int
+        Number K of Gaussians.
+    ridge : float
+        Added to the diagonal of every covariance, in squared data units: it keeps a
+        component from shrinking onto a single point, where the likelihood is infinite.
+    steps : int
+        Iterations of EM in one run.
+    """
+
+    components: int = 8
+    ridge: float = 1e-6
+    steps: int = 100
+
+    def __post_init__(self) -> None:
+        positive(self.components, "components", integer=True)
+        positive(self.ridge, "ridge")
+        positive(self.steps, "steps", integer=True)
+
+
+class GaussianMixture(GenerativeModel):
+    """p(x) = Σ_k π_k N(x; μ_k, Σ_k), with full covariances.
+
+    Attributes
+    ----------
+    weights : Tensor of shape (K,)
+        π; positive, summing to 1.
+    means : Tensor of shape (K, d)
+        μ; images are flattened to d numbers.
+    covariances : Tensor of shape (K, d, d)
+        Σ.
+    """
+
+    Settings = MixtureSettings
+    settings: MixtureSettings
+    weights: Tensor
+    means: Tensor
+    covariances: Tensor
+
+    def __init__(
+        self, system: System, event_shape: tuple[int, ...], settings: MixtureSettings
+    ) -> None:
+        super().__init__(system, event_shape, settings)
+        K, d = settings.components, math.prod(event_shape)
+        self.register_buffer("weights", torch.full((K,), 1 / K))
+        self.register_buffer("means", torch.randn(K, d))
+        self.register_buffer("covariances", torch.eye(d).repeat(K, 1, 1))
+
+    def _fit(
+        self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any
+    ) -> History:
+        x = x.flatten(1)
+        if len(x) < self.settings.components:
+            raise ValueError(
+                f"{len(x)} samples cannot be explained by {self.settings.components} components; "
+                "give more samples or ask for fewer components"
+            )
+        self._initialise(x, generator)
+
+        def step(i: int) -> dict[str, Tensor]:
+            log_responsibility, log_likelihood = self.e_step(x)
+            self.m_step(x, log_responsibility.exp())
+            return {"log_likelihood": log_likelihood}
+
+        return train(
+            step,
+            steps=steps or self.settings.steps,
+            state={"model": self},
+            generator=generator,
+            description=self.system.slug,
+            record=1,
+            **loop,
+        )
+
+    def _initialise(self, x: Tensor, generator: torch.Generator) -> None:
+        """Place the means by k-means++ (Arthur & Vassilvitskii 2007): far from each other."""
+        K = self.settings.components
+        index = torch.randint(len(x), (1,), generator=generator, device=x.device)
+        nearest = torch.full((len(x),), float("inf"), device=x.device)
+        chosen = [x[index[0]]]
+        for _ in range(K - 1):
+            nearest = torch.minimum(nearest, (x - chosen[-1]).square().sum(1))
+            # Repeated points leave no distance to choose by; any of them will do.
+            chance = nearest + torch.finfo(x.dtype).tiny
+            chosen.append(x[torch.multinomial(chance, 1, generator=generator)[0]])
+        self.means = torch.stack(chosen)
+        spread = torch.cov(x.T).reshape(x.shape[1], x.shape[1]) / K
+        self.covariances = self._ridged(spread).repeat(K, 1, 1)
+        self.weights = torch.full((K,), 1 / K, device=x.device)
+
+    def _ridged(self, covariance: Tensor) -> Tensor:
+        d = covariance.shape[-1]
+        return covariance + self.settings.ridge * torch.eye(d, device=covariance.device)
+
+    def e_step(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Responsibilities p(k | x) ∝ π_k N(x; μ_k, Σ_k).
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, d)
+
+        Returns
+        -------
+        log_responsibility : Tensor of shape (n, K)
+        log_likelihood : Tensor
+            Mean of log p(x) over the samples, in nats.
+        """
+        log_joint = self._log_joint(x)
+        log_p = log_joint.logsumexp(1)
+        return log_joint - log_p[:, None], log_p.mean()
+
+    def m_step(self, x: Tensor, responsibility: Tensor) -> None:
+        """Maximise Σ_i Σ_k r_ik log π_k N(x_i; μ_k, Σ_k) over all the parameters."""
+        mass = responsibility.sum(0).clamp_min(torch.finfo(x.dtype).eps)
+        self.weights = mass / mass.sum()
+        self.means = responsibility.T @ x / mass[:, None]
+        covariances = []
+        for k in range(self.settings.components):
+            centred = x - self.means[k]
+            covariances.append((responsibility[:, k, None] * centred).T @ centred / mass[k])
+        self.covariances = self._ridged(torch.stack(covariances))
+
+    def _log_joint(self, x: Tensor) -> Tensor:
+        """Log π_k + log N(x; μ_k, Σ_k), shape ``(n, K)``, through Cholesky factors Σ = L Lᵀ."""
+        L = torch.linalg.cholesky(self.covariances.to(x.dtype))
+        centred = x[None] - self.means.to(x.dtype)[:, None]
+        whitened = torch.linalg.solve_triangular(L, centred.transpose(1, 2), upper=False)
+        log_det = L.diagonal(dim1=1, dim2=2).log().sum(1)
+        d = x.shape[1]
+        log_normal = (
+            -0.5 * whitened.square().sum(1) - log_det[:, None] - 0.5 * d * math.log(2 * math.pi)
+        )
+        return (self.weights.to(x.dtype).log()[:, None] + log_normal).T
+
+    @torch.no_grad()
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``n`` samples: a component by its weight, then x = μ_k + L_k z."""
+        positive(n, "n", integer=True)
+        where = self.device if generator is None else generator.device
+        k = torch.multinomial(self.weights.to(where), n, replacement=True, generator=generator).to(
+            self.device
+        )
+        z = self.noise(n, self.means.shape[1], generator=generator)
+        L = torch.linalg.cholesky(self.covariances)
+        x = self.means[k] + (L[k] @ z[:, :, None]).squeeze(2)
+        return x.reshape(n, *self.event_shape)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density in nats, shape ``(n,)``, in the dtype of ``x``."""
+        x = points(x, "x", self.event_shape)
+        return self._log_joint(x.flatten(1)).logsumexp(1)

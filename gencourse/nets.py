@@ -1,0 +1,162 @@
+"""The networks that models are built from.
+
+Each function returns a plain :class:`torch.nn.Sequential`, so that printing a model shows
+the whole of it. Images have shape ``(channels, height, width)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+from torch import nn
+
+__all__ = ["dcgan_discriminator", "dcgan_generator", "frozen", "mlp", "parameter_count"]
+
+
+def mlp(
+    inputs: int,
+    outputs: int,
+    *,
+    width: int = 128,
+    depth: int = 3,
+    activation: type[nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """Fully connected network with ``depth`` hidden layers of ``width`` units.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Sizes of the first and the last layer.
+    width, depth : int
+        Units in each hidden layer, and how many such layers.
+    activation : type of nn.Module
+        The nonlinearity after each hidden layer.
+
+    Examples
+    --------
+    >>> mlp(2, 1, width=16, depth=1)
+    Sequential(
+      (0): Linear(in_features=2, out_features=16, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=16, out_features=1, bias=True)
+    )
+    """
+    sizes = [inputs] + [width] * depth
+    layers: list[nn.Module] = []
+    for a, b in pairwise(sizes):
+        layers += [nn.Linear(a, b), activation()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
+
+
+def _halvings(event_shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (channels, coarsest size, number of halvings) for square images.
+
+    The size is halved at least twice, and until it is below 8: 8 → 2, 28 → 7, 32 → 4.
+    """
+    if len(event_shape) != 3 or event_shape[1] != event_shape[2]:
+        raise ValueError(
+            "convolutional networks here need square images (channels, size, size), "
+            f"not {tuple(event_shape)}"
+        )
+    channels, size, _ = event_shape
+    coarse, halvings = size, 0
+    while coarse >= 8 or halvings < 2:
+        if coarse % 2:
+            raise ValueError(
+                f"images of size {size} cannot be halved down to a few pixels; resize or pad "
+                "them to 8, 16, 28, 32 or 64"
+            )
+        coarse, halvings = coarse // 2, halvings + 1
+    if coarse < 2:
+        raise ValueError(f"images of size {size} are too small to convolve; use at least 8")
+    return channels, coarse, halvings
+
+
+def dcgan_generator(latent: int, event_shape: Sequence[int], *, width: int = 64) -> nn.Sequential:
+    """Generator of Radford, Metz & Chintala (2016), for square images of any size ``c·2^k``.
+
+    A linear layer makes the coarsest feature map; each transposed convolution doubles the
+    resolution and halves the channels; batch normalisation and ReLU between, ``tanh`` last.
+
+    Parameters
+    ----------
+    latent : int
+        Dimension of the noise ``z``, given with shape ``(n, latent)``.
+    event_shape : (channels, size, size)
+        Shape of an image; values come out in [-1, 1].
+    width : int
+        Channels of the finest hidden feature map.
+    """
+    channels, coarse, halvings = _halvings(event_shape)
+    features = width * 2 ** (halvings - 1)
+    layers: list[nn.Module] = [
+        nn.Linear(latent, features * coarse * coarse, bias=False),
+        nn.Unflatten(1, (features, coarse, coarse)),
+        nn.BatchNorm2d(features),
+        nn.ReLU(),
+    ]
+    for _ in range(halvings - 1):
+        layers += [
+            nn.ConvTranspose2d(features, features // 2, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(features // 2),
+            nn.ReLU(),
+        ]
+        features //= 2
+    layers += [nn.ConvTranspose2d(features, channels, 4, stride=2, padding=1), nn.Tanh()]
+    return _dcgan_weights(nn.Sequential(*layers))
+
+
+def dcgan_discriminator(event_shape: Sequence[int], *, width: int = 64) -> nn.Sequential:
+    """Discriminator that mirrors :func:`dcgan_generator`; returns logits of shape ``(n, 1)``.
+
+    Strided convolutions with leaky ReLU. It has no batch normalisation: real and fake images
+    then go through in one batch without seeing each other's statistics.
+    """
+    channels, coarse, halvings = _halvings(event_shape)
+    features = width
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, features, 4, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+    ]
+    for _ in range(halvings - 1):
+        layers += [nn.Conv2d(features, 2 * features, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        features *= 2
+    layers += [nn.Flatten(), nn.Linear(features * coarse * coarse, 1)]
+    return _dcgan_weights(nn.Sequential(*layers))
+
+
+def _dcgan_weights(network: nn.Sequential) -> nn.Sequential:
+    """Initialise as in the DCGAN paper: weights N(0, 0.02²), scales N(1, 0.02²), no biases."""
+    for module in network:
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+            nn.init.zeros_(module.bias)
+    return network
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Return how many numbers ``network`` learns."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Context in which ``network`` passes gradients through but collects none of its own.
+
+    In the generator's step the discriminator is only a function of the fake samples; freezing
+    it saves computing gradients that the next discriminator step would throw away.
+    """
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    try:
+        for p in parameters:
+            p.requires_grad_(False)
+        yield
+    finally:
+        for p in parameters:
+            p.requires_grad_(True)

@@ -1,0 +1,98 @@
+"""Configuration of nbgrader, read by every `nbgrader` command run in this folder.
+
+The instructor's sources are in solutions/, the published assignments in assignments/. Hand-ins,
+grades and feedback stay in this folder and out of git (.gitignore).
+"""
+
+import os
+from pathlib import Path
+
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import (
+    CheckCellMetadata,
+    ClearHiddenTests,
+    ClearMarkScheme,
+    ClearOutput,
+    OverwriteCells,
+    OverwriteKernelspec,
+)
+
+from gencourse.grading.checks import STUB_MESSAGE
+from gencourse.grading.collect import HandInCollector
+from gencourse.grading.export import GradesCsv
+from gencourse.grading.preprocessors import (
+    Deduplicate,
+    DropTags,
+    GradesAndWaiting,
+    HideTestTracebacks,
+    Summary,
+)
+from gencourse.grading.session import COURSE_VARIABLE, GRADING_VARIABLE
+
+c = get_config()  # noqa: F821
+
+# Where things are. reference.py is what hidden checks compare with: nbgrader never copies it, the
+# kernels that grade find it through the environment.
+course = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+c.CourseDirectory.course_id = "gencourse"
+c.CourseDirectory.root = str(course)
+c.CourseDirectory.source_directory = "solutions"
+c.CourseDirectory.release_directory = "assignments"
+c.CourseDirectory.ignore = [
+    ".ipynb_checkpoints",
+    "*.pyc",
+    "__pycache__",
+    "feedback",
+    "reference.py",
+]
+os.environ[COURSE_VARIABLE] = str(course)
+
+# Kernels started by nbgrader skip training cells, and don't fight over the processor.
+os.environ[GRADING_VARIABLE] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Hand-ins, gradebook and feedback are for the instructor's eyes only.
+os.umask(0o077)
+c.Autograde.permissions = 400
+c.GenerateFeedback.permissions = 600
+
+# What students get.
+c.ClearSolutions.code_stub = {
+    "python": f'# YOUR CODE HERE\nraise NotImplementedError("{STUB_MESSAGE}")'
+}
+c.ClearSolutions.text_stub = "*Your answer here.*"
+# The marking rubric stands in the question's read-only cell, beside the answer in formgrader.
+c.ClearMarkScheme.enforce_metadata = False
+
+# What is graded. A check takes at most 10 s; a cell that is still busy after this many seconds
+# gets no points and the next one is run.
+c.Execute.timeout = 90
+c.Execute.interrupt_on_timeout = True
+# A check cell that a student deleted is put back.
+c.OverwriteCells.add_missing_cells = True
+# Nothing on stderr costs points: nbgrader scores a check cell with any as 0.
+c.IgnorePattern.enabled = True
+c.IgnorePattern.pattern = r"(?s).*"
+c.Autograde.sanitize_preprocessors = [
+    ClearOutput,
+    DropTags,
+    Deduplicate,
+    OverwriteKernelspec,
+    OverwriteCells,
+    CheckCellMetadata,
+]
+
+# What students read afterwards: sentences, and no hidden check or rubric.
+c.GenerateFeedback.preprocessors = [
+    GradesAndWaiting,
+    ClearHiddenTests,
+    ClearMarkScheme,
+    HideTestTracebacks,
+    Summary,
+    CSSHTMLHeaderPreprocessor,
+]
+
+# Files from a learning platform: <student>_ps5.ipynb or <student>/ps5.ipynb.
+c.ZipCollectApp.collector_plugin = HandInCollector
+# Grades with a status, so that what needs a person is never read as 0.
+c.ExportApp.plugin_class = GradesCsv

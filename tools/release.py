@@ -1,0 +1,146 @@
+"""Write assignments/ from solutions/: what students get, without solutions and hidden checks.
+
+    python tools/release.py              # every problem set
+    python tools/release.py ps5          # one
+    python tools/release.py --check      # say which are out of date, and exit 1
+
+The work is nbgrader's ``generate_assignment``, in a temporary folder and without a gradebook;
+here its result is made the same on every run and machine, and written in one piece.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+
+from gencourse._files import write_atomically
+
+__all__ = ["lint", "problem_sets", "release"]
+
+ROOT = Path(__file__).resolve().parent.parent
+# What may never be found in a release, whatever nbgrader made of the source.
+MARKERS = ("BEGIN SOLUTION", "BEGIN HIDDEN TESTS", "BEGIN MARK SCHEME")
+
+
+def problem_sets(root: Path = ROOT) -> list[str]:
+    """Return the names of the problem sets that have a source.
+
+    Raises
+    ------
+    FileNotFoundError
+        If this is the published tree, which has none.
+    """
+    if not (root / "solutions").is_dir():
+        raise FileNotFoundError(
+            "there is no solutions/ here: this is the tree that students see. "
+            "Releases are made in the instructor's course."
+        )
+    return sorted(path.stem for path in root.glob("solutions/*/*.ipynb"))
+
+
+def release(name: str, root: Path = ROOT) -> bytes:
+    """Return the release notebook of a problem set, as it belongs in ``assignments/``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such problem set.
+    ValueError
+        If the source is not fit for release; the message says why.
+    RuntimeError
+        If nbgrader fails; its log is the message.
+    """
+    known = problem_sets(root)
+    if name not in known:
+        raise FileNotFoundError(f"no problem set {name!r}; there are: {', '.join(known)}")
+    if faults := lint(root / "solutions" / name / f"{name}.ipynb"):
+        raise ValueError(f"solutions/{name}: " + "; ".join(faults))
+    with tempfile.TemporaryDirectory(prefix="release-") as folder:
+        command = [sys.executable, "-m", "nbgrader", "generate_assignment", name, "--no-db"]
+        command += [f"--CourseDirectory.release_directory={folder}", "--force"]
+        # A gradebook is opened all the same; this one goes with the folder.
+        command += [f"--db=sqlite:///{folder}/gradebook.db", "--log-level=WARN"]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        path = Path(folder, name, f"{name}.ipynb")
+        if done.returncode or not path.is_file():
+            raise RuntimeError(f"nbgrader could not release {name}:\n{done.stderr[-4000:]}")
+        text = path.read_text(encoding="utf-8")
+    for marker in MARKERS:
+        if marker in text:
+            raise RuntimeError(f"the release of {name} still holds {marker!r}")
+    return _normal(text)
+
+
+def _normal(text: str) -> bytes:
+    """Drop what differs between runs and machines; keep nbgrader's own metadata."""
+    notebook = nbformat.reads(text, as_version=4)
+    notebook.metadata.pop("language_info", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.validate(notebook)
+    return (json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def lint(path: Path) -> list[str]:
+    """Return what is wrong with a source notebook, in words; nothing if it can be released."""
+    notebook = nbformat.read(path, as_version=4)
+    faults = []
+    seen: set[str] = set()
+    for cell in notebook.cells:
+        meta = cell.metadata.get("nbgrader")
+        if meta is None:
+            faults.append(f"cell {cell.id} has no nbgrader entry; lock it, or say what it is")
+            continue
+        name = meta["grade_id"]
+        if name in seen:
+            faults.append(f"two cells are called {name}")
+        seen.add(name)
+        if name != cell.id:
+            faults.append(f"cell {cell.id} is called {name} in nbgrader; use one name")
+        if meta["grade"] and meta["locked"]:
+            last = [line for line in cell.source.splitlines() if not line.startswith("###")][-1:]
+            if last != ["task.score()"]:
+                faults.append(f"check cell {name} must end with task.score()")
+        if cell.cell_type == "code" and (cell.outputs or cell.execution_count):
+            faults.append(f"cell {name} has outputs; clear them")
+    return faults
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="problem sets; all of them if none is named")
+    parser.add_argument("--check", action="store_true", help="only say what is out of date")
+    arguments = parser.parse_args(argv)
+    stale = False
+    try:
+        for name in arguments.names or problem_sets():
+            path = ROOT / "assignments" / name / f"{name}.ipynb"
+            content = release(name)
+            if path.is_file() and path.read_bytes() == content:
+                continue
+            stale = True
+            if not arguments.check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, content)
+            print(f"{'out of date' if arguments.check else 'wrote'}: {os.path.relpath(path, ROOT)}")
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"release: {error}", file=sys.stderr)
+        return 2
+    if arguments.check and stale:
+        print("Run: make release", file=sys.stderr)
+    return int(arguments.check and stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
