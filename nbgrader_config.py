@@ -17,7 +17,6 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
 )
 
-from gencourse.grading.checks import STUB_MESSAGE
 from gencourse.grading.collect import HandInCollector
 from gencourse.grading.export import GradesCsv
 from gencourse.grading.preprocessors import (
@@ -27,7 +26,7 @@ from gencourse.grading.preprocessors import (
     HideTestTracebacks,
     Summary,
 )
-from gencourse.grading.session import COURSE_VARIABLE, GRADING_VARIABLE
+from gencourse.grading.session import COURSE_VARIABLE, GRADING_VARIABLE, STUB_MESSAGE
 
 c = get_config()  # noqa: F821
 

@@ -35,6 +35,7 @@ _ATTRIBUTES = {
     "System": "gencourse.models",
     "GenerativeModel": "gencourse.models",
     "History": "gencourse.training",
+    "show_source": "gencourse._source",
     "evaluate": "gencourse.evaluation",
 }
 
@@ -56,6 +57,7 @@ __all__ = [
     "nets",
     "objectives",
     "plots",
+    "show_source",
     "systems",
     "training",
     "transport",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         transport,
     )
     from gencourse._device import describe, device
+    from gencourse._source import show_source
     from gencourse.evaluation import evaluate
     from gencourse.models import GenerativeModel, System, build, load, systems
     from gencourse.training import History

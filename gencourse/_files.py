@@ -35,10 +35,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:  # an interrupt, too, must leave no half-written file behind
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
         raise OSError(
             error.errno,
             f"could not write {str(path)!r} ({os.strerror(error.errno or 0)}); "

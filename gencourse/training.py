@@ -149,6 +149,7 @@ def train(
     checkpoint_every: int = 1000,
     callback: Callable[[int], object] | None = None,
     every: int = 100,
+    run: Mapping[str, Any] | None = None,
 ) -> History:
     """Call ``step`` the given number of times, keeping what it measures.
 
@@ -173,6 +174,9 @@ def train(
         run goes on from it, to the same numbers as an unbroken run.
     callback : callable (i) -> object, optional
         Called before the first step with 0, and then after every ``every`` steps.
+    run : dict of str to plain value, optional
+        What distinguishes this run from others, such as its seed and hyperparameters. It goes
+        into checkpoints, and a checkpoint of a run that differs is refused.
 
     Returns
     -------
@@ -182,25 +186,40 @@ def train(
     ------
     FloatingPointError
         If a measurement becomes NaN or infinite.
+    FileNotFoundError
+        If the folder of the checkpoint does not exist.
     ValueError
         If the checkpoint is damaged or belongs to another run.
     """
     from tqdm.auto import tqdm
 
-    positive(steps, "steps", integer=True)
+    for name, count in {
+        "steps": steps,
+        "record": record,
+        "checkpoint_every": checkpoint_every,
+        "every": every,
+    }.items():
+        positive(count, name, integer=True)
     state = dict(state or {})
+    run = {**(run or {}), "steps": steps}
     history = History()
     path = Path(checkpoint) if checkpoint is not None else None
     start = 0
     if path is not None and path.exists():
-        start = _resume(path, steps, state, generator, history)
+        start = _resume(path, run, state, generator, history)
+    elif path is not None and not path.absolute().parent.is_dir():
+        # Said now: the first checkpoint is written only when there is work to lose.
+        raise FileNotFoundError(
+            f"there is no folder {str(path.absolute().parent)!r} for checkpoints"
+        )
     if callback is not None and start == 0:
         callback(0)
 
     begun, before = time.perf_counter(), history.seconds
     pending: list[Mapping[str, Tensor]] = []  # recorded, but still on the device
-    done = start
-    bar = tqdm(total=steps, initial=start, desc=description, disable=not progress, mininterval=0.5)
+    # tqdm's own switch for silencing bars from outside, which its notebook bars overlook.
+    silent = not progress or bool(os.environ.get("TQDM_DISABLE"))
+    bar = tqdm(total=steps, initial=start, desc=description, mininterval=0.5, disable=silent)
 
     def settle() -> None:
         _append(history, pending)
@@ -213,23 +232,19 @@ def train(
             if done % record == 0 or done == steps:
                 history.steps.append(done)
                 pending.append(measured)
-            if done % CHECK_EVERY == 0 or done == steps:
+            saving = path is not None and (done % checkpoint_every == 0 or done == steps)
+            if saving or done % CHECK_EVERY == 0 or done == steps:
                 settle()
                 _check_finite(history, description)
-            if path is not None and (done % checkpoint_every == 0 or done == steps):
-                settle()
-                _save(path, done, steps, state, generator, history)
+            if path is not None and saving:
+                _save(path, done, run, state, generator, history)
             if callback is not None and done % every == 0:
                 callback(done)
             bar.update()
-    except KeyboardInterrupt:
-        # Between two steps the state is whole; within one it is not, so the last
-        # checkpoint stays, and the steps since then are done again.
-        settle()
-        raise
     finally:
+        # After an interrupt the last checkpoint stays as it is: within a step the state is not
+        # whole, so the steps since then are done again.
         bar.close()
-    settle()
     return history
 
 
@@ -257,7 +272,7 @@ def _check_finite(history: History, description: str) -> None:
 def _save(
     path: Path,
     done: int,
-    steps: int,
+    run: Mapping[str, Any],
     state: Mapping[str, Stateful],
     generator: torch.Generator | None,
     history: History,
@@ -266,7 +281,7 @@ def _save(
     torch.save(
         {
             "done": done,
-            "steps": steps,
+            "run": dict(run),
             "state": {name: part.state_dict() for name, part in state.items()},
             "generator": None if generator is None else generator.get_state(),
             "history": history.state_dict(),
@@ -278,7 +293,7 @@ def _save(
 
 def _resume(
     path: Path,
-    steps: int,
+    run: Mapping[str, Any],
     state: Mapping[str, Stateful],
     generator: torch.Generator | None,
     history: History,
@@ -286,17 +301,22 @@ def _resume(
     """Load a checkpoint into ``state``, ``generator`` and ``history``; return the steps done."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        parts = saved["state"]
+        parts, of, done = dict(saved["state"]), dict(saved["run"]), int(saved["done"])
+        record, random = saved["history"], saved["generator"]
     except Exception as error:
+        if isinstance(error, PermissionError):
+            raise
         raise ValueError(
             f"{str(path)!r} is not a training checkpoint, or is damaged; delete it to start again"
         ) from error
-    if set(parts) != set(state) or saved["steps"] != steps:
-        raise ValueError(
-            f"{str(path)!r} is the checkpoint of another run ({saved['steps']} steps of "
-            f"{', '.join(sorted(parts))}); this run has {steps} steps of "
-            f"{', '.join(sorted(state))}. Delete it, or give another file"
-        )
+    here, there = {**run, "parts": sorted(state)}, {**of, "parts": sorted(parts)}
+    for name in [*here, *there]:
+        if here.get(name) != there.get(name):
+            raise ValueError(
+                f"{str(path)!r} is the checkpoint of another run: its {name} is "
+                f"{there.get(name)!r}, and that of this run is {here.get(name)!r}. "
+                "Delete it, or give another file"
+            )
     for name, part in state.items():
         try:
             part.load_state_dict(parts[name])
@@ -305,7 +325,7 @@ def _resume(
                 f"{str(path)!r} was made with other hyperparameters ({name} does not fit); "
                 "delete it, or give another file"
             ) from error
-    if generator is not None and saved["generator"] is not None:
-        generator.set_state(saved["generator"])
-    history.load_state_dict(saved["history"])
-    return int(saved["done"])
+    if generator is not None and random is not None:
+        generator.set_state(random)
+    history.load_state_dict(record)
+    return done

@@ -1,6 +1,6 @@
 """Search a tree for anything that belongs to the instructor: solutions, hidden tests, references.
 
-    python tools/leaks.py _build/html
+python tools/leaks.py _build/html
 """
 
 from __future__ import annotations

@@ -237,12 +237,12 @@ class CommandHelpDirective(SphinxDirective):
         context = click.Context(group, info_name=name)
         sections: list[nodes.Node] = []
         for command in group.commands.values():
-            text = get_docs_for_click(
-                obj=command, ctx=context, name=command.name, call_prefix=name
-            )
+            text = get_docs_for_click(obj=command, ctx=context, name=command.name, call_prefix=name)
             _, _, body = text.partition("\n")  # the first line is a heading
             title = f"{name} {command.name}"
-            section = nodes.section(ids=[nodes.make_id(title)], names=[nodes.fully_normalize_name(title)])
+            section = nodes.section(
+                ids=[nodes.make_id(title)], names=[nodes.fully_normalize_name(title)]
+            )
             section.document = self.state.document
             section += nodes.title("", title)
             self.state.document.note_implicit_target(section, section)

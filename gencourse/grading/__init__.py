@@ -7,15 +7,46 @@ one whole check cell.
 
 The instructor's half (:mod:`~gencourse.grading.batch`, :mod:`~gencourse.grading.command`
 and the plugins that ``nbgrader_config.py`` names) needs ``pip install 'gencourse[grading]'``
-and is imported only where it is used.
+and is imported only where it is used. Names are looked up on first use, so that each nbgrader
+command need not wait for torch.
 """
 
 from __future__ import annotations
 
-from gencourse.grading.beside import Step, grad_of, raises, run_step
-from gencourse.grading.checks import Task
-from gencourse.grading.session import fresh, reference, running
-from gencourse.grading.values import CheckFailed, close, same, tensor_of, that, tuple_of, unchanged
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gencourse.grading.beside import Step, grad_of, raises, run_step
+    from gencourse.grading.checks import Task
+    from gencourse.grading.session import fresh, reference, running
+    from gencourse.grading.values import (
+        CheckFailed,
+        close,
+        same,
+        tensor_of,
+        that,
+        tuple_of,
+        unchanged,
+    )
+
+_HOME = {
+    "CheckFailed": "values",
+    "Step": "beside",
+    "Task": "checks",
+    "close": "values",
+    "fresh": "session",
+    "grad_of": "beside",
+    "raises": "beside",
+    "reference": "session",
+    "run_step": "beside",
+    "running": "session",
+    "same": "values",
+    "tensor_of": "values",
+    "that": "values",
+    "tuple_of": "values",
+    "unchanged": "values",
+}
 
 __all__ = [
     "CheckFailed",
@@ -34,3 +65,16 @@ __all__ = [
     "tuple_of",
     "unchanged",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from its module when it is first asked for."""
+    if name in _HOME:
+        value = getattr(import_module(f"gencourse.grading.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'gencourse.grading' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.warnings import MissingIDFieldWarning
 from nbgrader.api import Gradebook
 from nbgrader.apps import ExportApp, NbGraderAPI, ZipCollectApp
 from nbgrader.coursedir import CourseDirectory
@@ -131,6 +132,7 @@ def grade(
     with _course(root) as config, warnings.catch_warnings():
         # nbgrader's own way with its database; nothing a teacher could act on.
         warnings.simplefilter("ignore", SAWarning)
+        warnings.simplefilter("ignore", MissingIDFieldWarning)
         return _Batch(problem_set, root, config, report or (lambda hand_in: None)).run(folder)
 
 

@@ -30,12 +30,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 
+from gencourse.grading.session import STUB_MESSAGE
 from gencourse.grading.values import CheckFailed, expectations
 
-__all__ = ["STUB_MESSAGE", "Task"]
-
-#: What the stub in a release raises; ``nbgrader_config.py`` writes it there.
-STUB_MESSAGE = "write your answer here"
+__all__ = ["Task"]
 
 _NOT_ATTEMPTED = "Not attempted yet."
 

@@ -6,10 +6,20 @@ import os
 import secrets
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
-__all__ = ["COURSE_VARIABLE", "GRADING_VARIABLE", "SEED_VARIABLE", "fresh", "reference", "running"]
+__all__ = [
+    "COURSE_VARIABLE",
+    "GRADING_VARIABLE",
+    "SEED_VARIABLE",
+    "STUB_MESSAGE",
+    "fresh",
+    "reference",
+    "running",
+]
 
 #: Set to "1" by ``nbgrader_config.py``; training cells ask for it through :func:`running`.
 GRADING_VARIABLE = "GENCOURSE_GRADING"
@@ -17,6 +27,8 @@ GRADING_VARIABLE = "GENCOURSE_GRADING"
 COURSE_VARIABLE = "GENCOURSE_COURSE"
 #: Seed of :func:`fresh`, for repeating one grading exactly; unset, each grading draws its own.
 SEED_VARIABLE = "GENCOURSE_GRADING_SEED"
+#: What the stub in a release raises; ``nbgrader_config.py`` writes it there.
+STUB_MESSAGE = "write your answer here"
 
 
 def running() -> bool:
@@ -34,6 +46,8 @@ def fresh() -> torch.Generator:
     ValueError
         If that variable is not a whole number.
     """
+    import torch
+
     wanted = os.environ.get(SEED_VARIABLE)
     if wanted is None:
         return torch.Generator().manual_seed(secrets.randbits(48))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -68,6 +70,8 @@ class GenerativeModel(nn.Module, ABC):
                     f"{system.slug!r} has no hyperparameter {name!r}; {hint}"
                     f"it takes {', '.join(known)}"
                 )
+        # Numbers out of NumPy become Python's, which a saved file may hold.
+        given = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
         return cls(system, event_shape, cls.default_settings(event_shape, **given))
 
     @classmethod
@@ -107,6 +111,8 @@ class GenerativeModel(nn.Module, ABC):
             Save the run to this file as it goes; if the file exists, go on from it.
         callback : callable (step) -> object, optional
             Called with 0 before training, then with the step number after every ``every`` steps.
+        every : int
+            Steps between two calls of ``callback``.
 
         Returns
         -------
@@ -116,21 +122,31 @@ class GenerativeModel(nn.Module, ABC):
         Raises
         ------
         ValueError
-            If the data have the wrong shape, are empty, or hold NaN or infinity.
+            If the data have the wrong shape, are empty, or hold NaN or infinity, or if the
+            checkpoint is damaged or belongs to another run.
         FloatingPointError
             If training diverges.
         """
         if steps is not None:
             positive(steps, "steps", integer=True)
         x = resident(data, self.event_shape, self.device, seed)
-        return self._fit(
-            x,
+        run: dict[str, Any] = {}
+        if checkpoint is not None:
+            run = {
+                "system": self.system.slug,
+                "seed": seed,
+                "device": self.device.type,
+                **dataclasses.asdict(self.settings),
+                "data": hashlib.sha256(x.cpu().contiguous().numpy()).hexdigest()[:16],
+            }
+        return self._fit(            x,
             steps=steps,
             generator=torch.Generator(self.device).manual_seed(seed),
             progress=progress,
             checkpoint=checkpoint,
             callback=callback,
             every=every,
+            run=run,
         )
 
     @abstractmethod
@@ -193,7 +209,7 @@ class GenerativeModel(nn.Module, ABC):
         """Take over saved tensors; :func:`gencourse.load` calls this."""
         try:
             self.load_state_dict(state)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise ValueError(f"the saved tensors do not fit this model: {error}") from error
 
     def noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -82,14 +82,21 @@ class AdversarialSettings:
         if self.head_start < 0:
             raise ValueError(f"head_start must not be negative, but is {self.head_start}")
         for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < 1:
+                raise ValueError(f"{name} must be a number in [0, 1), not {value!r}")
         if self.averaging > 1:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
 
 
-# Images: convolutional networks, more noise to draw from, smaller batches.
-IMAGE_DEFAULTS: dict[str, Any] = {"latent": 32, "width": 64, "batch": 64, "beta2": 0.99}
+# Images: convolutional networks, more noise to draw from, smaller batches, no momentum.
+IMAGE_DEFAULTS: dict[str, Any] = {
+    "latent": 32,
+    "width": 64,
+    "batch": 64,
+    "beta1": 0.0,
+    "beta2": 0.99,
+}
 
 
 class AdversarialModel(GenerativeModel):
@@ -126,6 +133,13 @@ class AdversarialModel(GenerativeModel):
             )
             self.discriminator = nets.dcgan_discriminator(event_shape, width=settings.width)
         self.average = averaged(self.generator, settings.averaging)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the training mode of the two players; the average only ever samples."""
+        super().train(mode)
+        self.average.eval()
+        return self
 
     @classmethod
     def default_settings(cls, event_shape: tuple[int, ...], **given: Any) -> AdversarialSettings:
@@ -164,16 +178,17 @@ class AdversarialModel(GenerativeModel):
             "schedule_d": schedules[0],
             "schedule_g": schedules[1],
         }
-        history = train(
-            step,
-            steps=steps,
-            state=state,
-            generator=generator,
-            description=self.system.slug,
-            **loop,
-        )
-        self.eval()
-        return history
+        try:
+            return train(
+                step,
+                steps=steps,
+                state=state,
+                generator=generator,
+                description=self.system.slug,
+                **loop,
+            )
+        finally:
+            self.eval()
 
     def _optimiser(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         s = self.settings

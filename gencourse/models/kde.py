@@ -82,13 +82,15 @@ class KernelDensity(GenerativeModel):
         x = x.flatten(1)
         if len(x) < 2:
             raise ValueError("a bandwidth cannot be chosen with a single sample; give at least 2")
+        if s.bandwidth is None and bool((x == x[0]).all()):
+            raise ValueError("all samples are the same point: no bandwidth is best; give one")
         order = torch.randperm(len(x), generator=generator, device=x.device)
         held = min(s.held_out, len(x) // 5 + 1)
         validation, training = x[order[:held]], x[order[held:][: s.centres]]
         steps = steps or s.steps
-        # From far below the spacing of the samples to the spread of the whole cloud.
-        spread = training.std(0, correction=0).norm().clamp_min(1e-6)
         if s.bandwidth is None:
+            # From far below the spacing of the samples to the spread of the whole cloud.
+            spread = x.std(0, correction=0).norm()
             candidates = spread * torch.logspace(-3, 0.3, steps, device=x.device)
         else:
             candidates, steps = torch.full((1,), s.bandwidth, device=x.device), 1
@@ -114,8 +116,9 @@ class KernelDensity(GenerativeModel):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over saved tensors, whatever their number of centres."""
-        if "centres" in state:
-            self.centres = torch.empty_like(state["centres"])
+        if isinstance(state.get("centres"), Tensor):
+            n = state["centres"].shape[:1]
+            self.centres = self.centres.new_zeros(*n, self.centres.shape[1])
         super().restore(state)
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ import torch
 from gencourse._device import device as choose_device
 from gencourse._validate import points, unknown_name
 from gencourse.data.base import Dataset
+from gencourse.models.base import FORMAT
 
 if TYPE_CHECKING:
     from gencourse.models.base import GenerativeModel
@@ -174,8 +175,9 @@ def build(
         event_shape = tuple(points(data, "data").shape[1:])
     where = choose_device(device)
     with torch.random.fork_rng(devices=[]):
-        # Weights are drawn on the CPU, so that a seed means the same model on any device.
-        torch.manual_seed(seed)
+        # Weights are drawn on the CPU, so that a seed means the same model on any device; and
+        # torch.manual_seed would also reset the generators of the GPUs.
+        torch.default_generator.manual_seed(seed)
         model = system.model_class().create(system, event_shape, hyperparameters)
     return model.to(where)
 
@@ -197,13 +199,21 @@ def load(
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         slug, event_shape = saved["slug"], tuple(saved["event_shape"])
-        hyperparameters, state = saved["hyperparameters"], saved["state"]
+        hyperparameters, state = dict(saved["hyperparameters"]), dict(saved["state"])
+        written, version = saved["format"], saved["gencourse"]
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no model file {str(path)!r}") from None
     except Exception as error:
+        if isinstance(error, PermissionError):
+            raise
         raise ValueError(
             f"{str(path)!r} is not a model saved by gencourse, or is damaged"
         ) from error
+    if written != FORMAT:
+        raise ValueError(
+            f"{str(path)!r} was written by gencourse {version} in format {written}, but this "
+            f"version reads format {FORMAT}; install the version that wrote it"
+        )
     system = get(slug)
     with torch.random.fork_rng(devices=[]):
         model = system.model_class().create(system, event_shape, hyperparameters)

@@ -27,6 +27,6 @@ def get(name: str) -> Objective:
     KeyError
         If there is none; the message suggests the nearest names.
     """
-    if name not in OBJECTIVES:
+    if not isinstance(name, str) or name not in OBJECTIVES:
         raise unknown_name("objective", name, OBJECTIVES)
     return OBJECTIVES[name]

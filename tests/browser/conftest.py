@@ -94,7 +94,9 @@ def opened(browser: Any, address: str) -> Opener:
     """
 
     @contextmanager
-    def open_page(name: str, *, width: int = 1280, dark: bool = False) -> Iterator[Any]:
+    def open_page(
+        name: str, *, width: int = 1280, dark: bool = False, moves_on: bool = False
+    ) -> Iterator[Any]:
         context = browser.new_context(
             viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light"
         )
@@ -116,9 +118,10 @@ def opened(browser: Any, address: str) -> Opener:
             lambda r: trouble.append(f"{r.status} for {r.url}") if r.status >= 400 else None,
         )
         try:
-            page.goto(address + name, wait_until="networkidle")
-            # MathJax is loaded with `defer` and typesets after the page is there.
-            page.evaluate("window.MathJax?.startup?.promise")
+            page.goto(address + name, wait_until="load")
+            if not moves_on:
+                # MathJax typesets after the page is there, and fetches its fonts meanwhile.
+                page.evaluate("window.MathJax?.startup?.promise")
             yield page
             assert not trouble, f"{name} at {width} px: {trouble}"
         finally:

@@ -77,7 +77,7 @@ def test_the_search_finds_a_chapter(opened: Opener) -> None:
 
 
 def test_the_front_page_is_at_the_root(opened: Opener) -> None:
-    with opened("index.html") as page:
+    with opened("index.html", moves_on=True) as page:
         page.wait_for_url("**/book/index.html")
         assert page.locator("img.hero").is_visible()
 
