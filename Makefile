@@ -50,9 +50,9 @@ release: $(STAMP)  ## Write assignments/ from solutions/ (PS=ps5 for one set)
 	$(BIN)/python tools/release.py $(PS)
 
 .PHONY: grade
-grade: $(STAMP)  ## Grade the hand-ins in a folder: make grade PS=ps5 DIR=downloaded/
+grade: $(STAMP)  ## Grade the hand-ins in a folder: make grade PS=ps5 DIR=../hand-ins
 	@test -n "$(PS)" && test -n "$(DIR)" || { \
-		echo "Say which problem set and where its hand-ins are: make grade PS=ps5 DIR=hand-ins/" >&2; exit 2; }
+		echo "Say which problem set and where its hand-ins are: make grade PS=ps5 DIR=../hand-ins" >&2; exit 2; }
 	$(BIN)/gencourse grade $(PS) "$(DIR)"
 
 .PHONY: public

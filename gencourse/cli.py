@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from gencourse.data.base import Dataset
 
@@ -55,11 +56,22 @@ def _clear_errors() -> Iterator[None]:
     except (ValueError, KeyError, OSError, FloatingPointError) as error:
         # An OSError prints as "[Errno 28] …" unless asked for its sentence alone.
         message = getattr(error, "strerror", None) or str(error)
-        Console(stderr=True).print(f"[bold red]error:[/] {message}", highlight=False)
+        stderr = Console(stderr=True)
+        stderr.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")
         raise typer.Exit(130) from None
+
+
+def _can_be_written(path: Path | None) -> None:
+    """Raise ``ValueError`` for a file that could not be saved, before hours of training."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder; give the name of a file")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"there is no folder {str(path.absolute().parent)!r} to save in")
 
 
 def _hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
@@ -69,6 +81,10 @@ def _hyperparameters(assignments: list[str] | None) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise ValueError(f"--set takes NAME=VALUE, not {text!r}")
+        if name in ("slug", "data", "seed", "device"):
+            raise ValueError(
+                f"{name!r} is not a hyperparameter; `gencourse train --help` says more"
+            )
         try:
             result[name] = json.loads(value)
         except json.JSONDecodeError:
@@ -157,9 +173,8 @@ def train(
     import gencourse
 
     with _clear_errors():
-        for path in (out, checkpoint):
-            if path is not None and not path.absolute().parent.is_dir():
-                raise ValueError(f"there is no folder {str(path.absolute().parent)!r} to save in")
+        _can_be_written(out)
+        _can_be_written(checkpoint)
         dataset = gencourse.data.load(data)
         model = gencourse.build(
             system, dataset, seed=seed, device=device, **_hyperparameters(settings)
@@ -167,7 +182,7 @@ def train(
         history = model.fit(dataset, steps=steps, seed=seed, checkpoint=checkpoint)
         if out is not None:
             model.save(out)
-            console.print(f"saved {out}")
+            console.print(f"saved {out}", markup=False, soft_wrap=True)
         result = gencourse.evaluate(model, dataset, seed=seed)
         _show(data, {system: {**result, "seconds": history.seconds}}, as_json=False)
 
@@ -210,6 +225,7 @@ def compare(
     from gencourse.models import get
 
     with _clear_errors():
+        _can_be_drawn(figure)
         dataset = gencourse.data.load(data)
         chosen = [get(slug) for slug in slugs] if slugs else list(gencourse.systems())
         results: dict[str, dict[str, float]] = {}
@@ -224,13 +240,30 @@ def compare(
             results[system.slug] = {
                 name: statistics.median(run[name] for run in runs) for name in runs[0]
             }
-            pictures[system.slug] = model.sample(n).cpu()
+            pictures[system.slug] = model.sample(n, generator=_seeded()).cpu()
         title = f"{data}, median of {seeds} seeds" if seeds > 1 else data
         _show(title, results, as_json=as_json)
         if figure is not None:
             _draw(pictures, dataset, figure)
             if not as_json:
-                console.print(f"drew {figure}")
+                console.print(f"drew {figure}", markup=False, soft_wrap=True)
+
+
+def _seeded() -> Generator:
+    """Return the generator that pictures are drawn with, always the same."""
+    import torch
+
+    return torch.Generator().manual_seed(0)
+
+
+def _can_be_drawn(path: Path | None) -> None:
+    """Raise ``ValueError`` for a file that no figure could be saved to."""
+    from matplotlib.figure import Figure
+
+    _can_be_written(path)
+    known = Figure().canvas.get_supported_filetypes()
+    if path is not None and path.suffix and path.suffix.lstrip(".").lower() not in known:
+        raise ValueError(f"no figure can be drawn in format {path.suffix!r}; use .png or .svg")
 
 
 def _draw(pictures: dict[str, Tensor], dataset: Dataset, path: Path) -> None:
@@ -245,7 +278,7 @@ def _draw(pictures: dict[str, Tensor], dataset: Dataset, path: Path) -> None:
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax, (slug, samples) in zip(axes, pictures.items(), strict=False):
         if len(dataset.event_shape) == 1:
-            plots.scatter(samples, dataset.sample(len(samples)), ax=ax)
+            plots.scatter(samples, dataset.sample(len(samples), generator=_seeded()), ax=ax)
         else:
             plots.image_grid(samples[:25], ax=ax)
         ax.set_title(slug)

@@ -44,7 +44,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the samples do not have the shape of the data, or are not finite.
+        If the samples do not have the shape of the data, or are not finite, or if ``data`` is
+        not a data set.
 
     Examples
     --------
@@ -55,18 +56,20 @@ def evaluate(
     8
     """
     positive(n, "n", integer=True)
+    if not isinstance(data, Dataset):
+        raise ValueError(f"data must be a data set of gencourse.data, not {type(data).__name__}")
     # Truth and model draw from two streams, so that every model meets the same real samples.
     truth, model = (torch.Generator().manual_seed(2 * seed + i) for i in (0, 1))
     if isinstance(model_or_samples, GenerativeModel):
         samples = model_or_samples.sample(n, generator=model)
     else:
-        samples = model_or_samples[:n]
-    samples = points(samples, "samples", data.event_shape).detach().cpu()
+        samples = model_or_samples
+    samples = points(samples, "samples", data.event_shape)[:n].detach().cpu()
     n = len(samples)
     if isinstance(data, ImageDataset):
         test = data.images("test")
         real = test[torch.randperm(len(test), generator=truth)[:n]]
-        again = data.sample(len(real), generator=truth)
+        again = data.sample(n, generator=truth)
     else:
         real = data.sample(n, generator=truth)
         again = data.sample(n, generator=truth)

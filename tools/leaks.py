@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 KINDS = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")
 MARKER = re.compile(rf"(?:BEGIN|END) (?:{'|'.join(KINDS)})")
-# Source code and prose may name a marker in a string or in backquotes; as the start of a line it is one.
+# Code and prose may name a marker in a string or in backquotes; at the start of a line it is one.
 MARKER_LINE = re.compile(rf"^\s*#+\s*(?:BEGIN|END) (?:{'|'.join(KINDS)})", re.MULTILINE)
 PROSE = {".py", ".md"}
 SKIPPED_FOLDERS = {".git", ".venv", "__pycache__"}

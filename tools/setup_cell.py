@@ -63,8 +63,8 @@ def setup_source(root: Path = ROOT) -> str:
     url, _ = repository(root)
     version = gencourse.__version__
     return f'''\
-# Set-up: run this cell first. On Colab it installs the course; elsewhere it does nothing
-# if gencourse {version} is there already. The torch that is installed stays as it is.
+# Set-up: run this cell first. On Colab it installs the course; elsewhere
+# it does nothing if gencourse {version} is there. Your torch stays as it is.
 import importlib.metadata
 import os
 import shlex

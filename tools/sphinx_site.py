@@ -212,7 +212,8 @@ class ApiDirective(SphinxDirective):
         lines += [*(f"   {entry}" for entry in public), ""]
         for entry, value in public.items():
             if isinstance(value, type):
-                lines += [f".. autoclass:: {entry}", "   :members:", "   :show-inheritance:", ""]
+                lines += [f".. autoclass:: {entry}", "   :members:"]
+                lines += ["   :show-inheritance:", ""] if value.__bases__ != (object,) else [""]
             elif callable(value):
                 lines += [f".. autofunction:: {entry}", ""]
             else:

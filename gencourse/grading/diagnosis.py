@@ -75,5 +75,5 @@ def diagnose(
         right = torch.isclose(got, want, rtol=rtol, atol=atol)
         if 0 < int(right.sum()) < got.numel():
             share = 100 * int(right.sum()) / got.numel()
-            return f"{what} is right for {share:.0f} % of the inputs and wrong for the others."
+            return f"{what} is right for {share:.0f} % of its entries and wrong for the others."
     return f"{what} does not agree with the definition."

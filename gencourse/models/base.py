@@ -137,9 +137,10 @@ class GenerativeModel(nn.Module, ABC):
                 "seed": seed,
                 "device": self.device.type,
                 **dataclasses.asdict(self.settings),
-                "data": hashlib.sha256(x.cpu().contiguous().numpy()).hexdigest()[:16],
+                "data": hashlib.sha256(x.cpu().contiguous().numpy().data).hexdigest()[:16],
             }
-        return self._fit(            x,
+        return self._fit(
+            x,
             steps=steps,
             generator=torch.Generator(self.device).manual_seed(seed),
             progress=progress,

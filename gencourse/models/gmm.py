@@ -166,15 +166,15 @@ class GaussianMixture(GenerativeModel):
     def _log_joint(self, x: Tensor) -> Tensor:
         """Log π_k + log N(x; μ_k, Σ_k), shape ``(n, K)``, through Cholesky factors Σ = L Lᵀ."""
         log_normal = []
-        for mean, L in zip(self.means.to(x), self._factors().to(x), strict=True):
+        for mean, L in zip(self.means.to(x), self._factors(x), strict=True):
             whitened = torch.linalg.solve_triangular(L, (x - mean).T, upper=False)
             log_normal.append(-0.5 * whitened.square().sum(0) - L.diagonal().log().sum())
         constant = 0.5 * x.shape[1] * math.log(2 * math.pi)
         return torch.stack(log_normal, 1) - constant + self.weights.to(x).log()
 
-    def _factors(self) -> Tensor:
-        """Cholesky factors of the covariances, shape ``(K, d, d)``."""
-        L, failed = torch.linalg.cholesky_ex(self.covariances)
+    def _factors(self, like: Tensor) -> Tensor:
+        """Cholesky factors L of the covariances, ``(K, d, d)``, in dtype and device of ``like``."""
+        L, failed = torch.linalg.cholesky_ex(self.covariances.to(like))
         if failed.any():
             raise FloatingPointError(
                 "a covariance of the mixture is singular to working precision; give a larger "
@@ -191,7 +191,7 @@ class GaussianMixture(GenerativeModel):
             self.device
         )
         z = self.noise(n, self.means.shape[1], generator=generator)
-        L = self._factors()
+        L = self._factors(z)
         x = self.means[k] + (L[k] @ z[:, :, None]).squeeze(2)
         return x.reshape(n, *self.event_shape)
 

@@ -110,9 +110,7 @@ class TestExecution:
     @pytest.mark.slow
     def test_a_chapter_has_a_limit_too(self, tree: Path) -> None:
         long = notebook(tree / "long.ipynb", *["import time; time.sleep(3)"] * 10)
-        _, (failure,) = book_cache.execute(
-            tree, [long], jobs=1, cell_seconds=20, chapter_seconds=8
-        )
+        _, (failure,) = book_cache.execute(tree, [long], jobs=1, cell_seconds=20, chapter_seconds=8)
         assert failure.reason == "the chapter ran longer than 8 s"
 
 
@@ -121,7 +119,8 @@ class TestBuild:
     def book(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """Point the builder at a tree with one broken chapter."""
         (tree / "_config.yml").write_text("execute:\n  timeout: 30\n")
-        (tree / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters: [{file: book/one}]\n")
+        toc = {"format": "jb-book", "root": "book/index", "chapters": [{"file": "book/one"}]}
+        (tree / "_toc.yml").write_text(yaml.safe_dump(toc))
         notebook(tree / "book" / "one.ipynb", "raise KeyError('no such divergence')")
         monkeypatch.setattr(build_book, "ROOT", tree)
         monkeypatch.setattr(build_book, "HTML", tree / "_build" / "html")

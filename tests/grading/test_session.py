@@ -36,7 +36,7 @@ def test_students_are_told_kindly_that_references_stay_away(
     monkeypatch.delenv("GENCOURSE_COURSE", raising=False)
     (tmp_path / "assignments" / "ps5").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "assignments" / "ps5")
-    with pytest.raises(LookupError, match="stay with the instructor.*visible checks"):
+    with pytest.raises(LookupError, match=r"stay with the instructor.*visible checks"):
         reference("ps5")
 
 

@@ -126,6 +126,7 @@ def test_stock_nbgrader_commands(course: Path, own_jupyter: dict[str, str]) -> N
     assert "saturating_gradient is not defined. Run the cell" in pages["raises"]
     assert pages["blank"].count("Not attempted yet.") >= 14
     assert "to be graded by hand" in pages["different"]
+    assert "Skipped while grading: training." in pages["perfect"]
     secrets = hidden_lines()
     assert len(secrets) > 200
     for student, page in pages.items():
