@@ -78,8 +78,8 @@ except importlib.metadata.PackageNotFoundError:
 if installed != "{version}":
     pinned = "git+{url}@v{version}"
     source = os.environ.get("GENCOURSE_INSTALL", pinned)
-    command = [sys.executable, "-m", "pip", "install", "-q", *shlex.split(source)]
-    subprocess.run(command, check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, *shlex.split(source)], check=True)
 
 import gencourse
 
