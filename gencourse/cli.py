@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gencourse.grading.command import grade
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
@@ -320,6 +322,9 @@ def doctor() -> None:
         console.print("data sets: " + ", ".join(gencourse.data.names()), highlight=False)
         samples = gencourse.data.load("ring8").sample(8, device=chosen)
         console.print(f"ring8 draws {tuple(samples.shape)} on {samples.device}: all is well")
+
+
+app.command()(grade)
 
 
 if __name__ == "__main__":

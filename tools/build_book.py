@@ -156,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--jobs must be 1 or more")
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    os.environ.pop("MPLBACKEND", None)  # with one given, a kernel would not show its figures
 
     started = time.perf_counter()
     work = ROOT / "_build" / "work"
