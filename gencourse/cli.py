@@ -67,7 +67,7 @@ def _clear_errors() -> Iterator[None]:
 
 
 def _can_be_written(path: Path | None) -> None:
-    """Raise ``ValueError`` for a file that could not be saved, before hours of training."""
+    """Raise ``ValueError`` for a file that could not be saved: before training, not after."""
     if path is None:
         return
     if path.is_dir():
@@ -260,11 +260,13 @@ def _seeded() -> Generator:
 
 def _can_be_drawn(path: Path | None) -> None:
     """Raise ``ValueError`` for a file that no figure could be saved to."""
+    if path is None:
+        return
     from matplotlib.figure import Figure
 
     _can_be_written(path)
     known = Figure().canvas.get_supported_filetypes()
-    if path is not None and path.suffix and path.suffix.lstrip(".").lower() not in known:
+    if path.suffix and path.suffix.lstrip(".").lower() not in known:
         raise ValueError(f"no figure can be drawn in format {path.suffix!r}; use .png or .svg")
 
 

@@ -250,9 +250,9 @@ def train(
 
 def _append(history: History, pending: list[Mapping[str, Tensor]]) -> None:
     """Move what was recorded from the device into the history, in one transfer."""
-    if not pending:
+    names = list(pending[0]) if pending else []
+    if not names:
         return
-    names = list(pending[0])
     rows = torch.stack([torch.stack([row[name].float() for name in names]) for row in pending])
     for name, column in zip(names, rows.cpu().T.tolist(), strict=True):
         history.metrics.setdefault(name, []).extend(column)

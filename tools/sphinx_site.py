@@ -2,13 +2,13 @@
 
 A local Sphinx extension, named in ``_config.yml``. It
 
-- serves MathJax from the site itself and takes out the two addresses that Jupyter Book would
-  otherwise leave in its pages (thebe, ipywidgets);
+- serves MathJax from the site itself, and takes out the address of thebe that Jupyter Book would
+  leave in its pages, and the badge that a notebook loads from Colab;
 - derives the address of the published site from ``repository.url``, the one place where the
   course says where it lives;
 - gives Sphinx the cache of executed chapters that belongs to the present library;
-- offers the roles ``repo`` and ``colab`` for links into the repository, and the directives
-  ``api`` and ``command-help`` for the reference of a module and of the command line.
+- offers the role ``colab`` for a button that opens a notebook, and the directives ``api`` and
+  ``command-help`` for the reference of a module and of the command line.
 """
 
 from __future__ import annotations
@@ -133,41 +133,29 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], t
     ]
 
 
-class RepositoryRole(SphinxRole):
-    """A link to a file or folder of the repository: ``{repo}`tools/release.py```."""
-
-    def address(self, options: dict[str, Any], path: str) -> str:
-        """Return the address of ``path`` on GitHub."""
-        kind = "tree" if (ROOT / path).is_dir() else "blob"
-        return f"{options['repository_url']}/{kind}/{options['repository_branch']}/{quote(path)}"
-
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Return the link, or a warning if the repository holds no such file."""
-        path = self.text.strip().strip("/")
-        if not (ROOT / path).exists():
-            message = self.inliner.reporter.warning(
-                f"the repository holds no {path!r}", line=self.lineno
-            )
-            return [nodes.literal(text=path)], [message]
-        return [self.link(path, self.address(self.config.html_theme_options, path))], []
-
-    def link(self, path: str, address: str) -> nodes.Node:
-        """Return the node that is shown."""
-        return nodes.reference("", "", nodes.literal(text=path), refuri=address)
-
-
-class ColabRole(RepositoryRole):
+class ColabRole(SphinxRole):
     """A button that opens a notebook in Colab: ``{colab}`assignments/ps5/ps5.ipynb```."""
 
-    def address(self, options: dict[str, Any], path: str) -> str:
-        """Return the address of the notebook in Colab."""
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the button, or a warning if the repository holds no such notebook."""
+        path = self.text.strip()
+        if not (ROOT / path).is_file():
+            message = self.inliner.reporter.warning(
+                f"the repository holds no notebook {path!r}", line=self.lineno
+            )
+            return [nodes.literal(text=path)], [message]
+        options = self.config.html_theme_options
         repository = urlsplit(options["repository_url"]).path.strip("/")
-        branch = options["repository_branch"]
-        return f"https://colab.research.google.com/github/{repository}/blob/{branch}/{quote(path)}"
+        address = (
+            f"https://colab.research.google.com/github/{repository}/blob/"
+            f"{options['repository_branch']}/{quote(path)}"
+        )
+        return [colab_button(address)], []
 
-    def link(self, path: str, address: str) -> nodes.Node:
-        """Return a link that looks like a button."""
-        return nodes.reference("", "Open in Colab", refuri=address, classes=["colab-button"])
+
+def colab_button(address: str) -> nodes.reference:
+    """Return a link that looks like a button."""
+    return nodes.reference("", "Open in Colab", refuri=address, classes=["colab-button"])
 
 
 def data_entry(package: str, name: str, value: object) -> list[str]:
@@ -267,10 +255,7 @@ class LocalColabBadge(SphinxPostTransform):
         for image in list(self.document.findall(nodes.image)):
             link = image.parent
             if image["uri"] == COLAB_BADGE and isinstance(link, nodes.reference):
-                button = nodes.reference(
-                    "", "Open in Colab", refuri=link["refuri"], classes=["colab-button"]
-                )
-                link.replace_self(button)
+                link.replace_self(colab_button(link["refuri"]))
 
 
 def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
@@ -286,7 +271,6 @@ def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register all of this with Sphinx."""
-    app.add_role("repo", RepositoryRole())
     app.add_role("colab", ColabRole())
     app.add_directive("api", ApiDirective)
     app.add_directive("command-help", CommandHelpDirective)

@@ -51,5 +51,7 @@ def non_saturating_loss(fake: Tensor) -> Tensor:
 
 
 _PAPER = "Goodfellow et al. 2014, arXiv:1406.2661"
+#: The minimax game as written: the generator descends log(1 - D(G(z))).
 GAN_MINIMAX = Objective("gan-minimax", discriminator_loss, saturating_loss, _PAPER)
+#: The log-D trick: the generator descends -log D(G(z)).
 GAN = Objective("gan", discriminator_loss, non_saturating_loss, _PAPER)

@@ -1,0 +1,171 @@
+"""The bar on the ring: that it can be missed, that `gan` meets it, and where minimax fails."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pytest
+import ring8_bar
+import torch
+from torch import Tensor
+
+import gencourse
+from gencourse import data
+
+RING = data.load("ring8")
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# ----------------------------------------------------------------- the bar can be missed
+
+
+def test_real_samples_meet_the_bar() -> None:
+    assert (
+        ring8_bar.shortcomings(ring8_bar.measure(RING.sample(10_000, generator=generator()), 0))
+        == []
+    )
+
+
+def counterfeit(what: str) -> Tensor:
+    """Return samples with one thing wrong."""
+    x = RING.sample(10_000, generator=generator())
+    nearest = torch.cdist(x, RING.modes).argmin(1)
+    if what == "one mode":
+        return x[nearest == 3]
+    if what == "seven modes":
+        return x[nearest != 3]
+    if what == "one mode too full":
+        # Every other sample on mode 3 on top of a fair share: 4.5 fair shares of 8.
+        x[::2] = x[nearest == 3].repeat(8, 1)[: len(x[::2])]
+        return x
+    if what == "a blur":
+        return x + 0.25 * torch.randn(x.shape, generator=generator(1))
+    if what == "centre of the ring":
+        return 0.1 * torch.randn(x.shape, generator=generator(1))
+    assert what == "modes in the wrong place"
+    return 1.4 * x
+
+
+@pytest.mark.parametrize(
+    ("what", "missed"),
+    [
+        ("one mode", {"modes", "largest_share", "w1"}),
+        ("seven modes", {"modes"}),
+        ("one mode too full", {"largest_share", "w1"}),
+        ("a blur", {"quality"}),
+        ("centre of the ring", {"modes", "quality", "w1"}),
+        ("modes in the wrong place", {"modes", "quality", "w1"}),
+    ],
+)
+def test_each_part_of_the_bar_can_be_missed(what: str, missed: set[str]) -> None:
+    found = set(ring8_bar.shortcomings(ring8_bar.measure(counterfeit(what), 0)))
+    assert missed <= found
+    assert "seconds" not in found
+
+
+def test_a_broken_model_misses_the_bar() -> None:
+    """A generator that hardly moves, and one whose steps are far too large."""
+    idle = gencourse.build("gan", RING, lr_generator=1e-9)
+    idle.fit(RING, steps=200, progress=False)
+    assert {"modes", "quality", "w1"} <= set(ring8_bar.shortcomings(ring8_bar.measure(idle, 0)))
+    wild = gencourse.build("gan", RING, lr_generator=0.3, lr_discriminator=0.3, averaging=1.0)
+    wild.fit(RING, steps=200, progress=False)
+    assert ring8_bar.shortcomings(ring8_bar.measure(wild, 0))
+
+
+# ----------------------------------------------------------------- gan meets it
+
+
+@pytest.mark.slow
+def test_gan_meets_the_bar() -> None:
+    """Default settings, median of three seeds."""
+    results = []
+    for seed in ring8_bar.SEEDS:
+        model = gencourse.build("gan", RING, seed=seed)
+        history = model.fit(RING, seed=seed, progress=False)
+        results.append({**ring8_bar.measure(model, seed), "seconds": history.seconds})
+    middle = ring8_bar.median(results)
+    print(middle)
+    assert ring8_bar.shortcomings(middle) == []
+    # What it reaches beyond the bar: quality was 0.960 to 0.974 with seeds 0 to 4.
+    assert middle["quality"] > 0.93
+    # No seed loses a mode.
+    assert min(r["modes"] for r in results) == 8
+
+
+# ----------------------------------------------------------------- gan-minimax is worse
+
+
+def trial(slug: str, optimiser: str, seed: int, steps: int = 1000) -> dict[str, float]:
+    """Train after a head start of the discriminator, the two losses from the same state.
+
+    The generator starts as a dot at the origin, the data lie on a ring around it; after 1000
+    steps the discriminator has D(G(z)) of about 1e-3 with momentum, and 1e-9 with Adam.
+    """
+    lr = 0.05 if optimiser == "momentum" else 1e-3
+    model = gencourse.build(
+        slug,
+        RING,
+        seed=seed,
+        head_start=1000,
+        optimiser=optimiser,
+        lr_discriminator=lr,
+        lr_generator=lr,
+    )
+    z = torch.randn(1000, 2, generator=generator(5))
+    found: dict[str, float] = {}
+
+    def measure_gradient(step: int) -> None:
+        if step == 1:
+            loss: Any = model.objective.generator_loss(model.discriminator(model.generator(z)))  # type: ignore[operator, union-attr]
+            parts = torch.autograd.grad(loss, list(model.generator.parameters()))  # type: ignore[union-attr]
+            found["gradient"] = torch.cat([p.flatten() for p in parts]).norm().item()
+
+    model.fit(RING, steps=steps, seed=seed, progress=False, callback=measure_gradient, every=1)
+    return {**found, **gencourse.evaluate(model, RING, n=1000, seed=seed)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimiser", ["momentum", "adam"])
+def test_minimax_is_stuck_where_log_d_escapes(optimiser: str) -> None:
+    """Seeds 0 to 4 gave, after the head start and then after 1000 steps:
+
+    ==========  ========  ================  =====  =============
+    optimiser   loss      gradient          modes  W1
+    ==========  ========  ================  =====  =============
+    momentum    minimax   3e-4 to 8e-4      0      1.96 to 1.99
+    momentum    log-D     5 to 19           1–8    0.34 to 1.13
+    Adam        minimax   8e-11 to 3e-10    0      1.96 to 1.99
+    Adam        log-D     10 to 35          8      0.37 to 0.66
+    ==========  ========  ================  =====  =============
+
+    All mass at the origin is W1 ≈ 2 from the ring, its radius.
+    """
+    seeds = ring8_bar.SEEDS if optimiser == "momentum" else ring8_bar.SEEDS[:2]
+    minimax = [trial("gan-minimax", optimiser, seed) for seed in seeds]
+    log_d = [trial("gan", optimiser, seed) for seed in seeds]
+    for stuck in minimax:
+        assert stuck["gradient"] < {"momentum": 5e-3, "adam": 1e-8}[optimiser]
+        assert stuck["modes"] == 0
+        assert stuck["w1"] > 1.9
+    for free, stuck in zip(log_d, minimax, strict=True):
+        assert free["gradient"] > 1
+        assert free["modes"] >= 1
+        assert free["w1"] < stuck["w1"] - 0.5
+    modes = statistics.median(free["modes"] for free in log_d)
+    assert modes >= {"momentum": 4, "adam": 8}[optimiser]
+
+
+@pytest.mark.slow
+def test_without_a_head_start_minimax_is_no_worse() -> None:
+    """The chapter says so: with Adam and one step each, the trick is not needed on the ring."""
+    model = gencourse.build("gan-minimax", RING, seed=0)
+    model.fit(RING, seed=0, progress=False)
+    result = ring8_bar.measure(model, 0)
+    print(result)
+    assert result["modes"] == 8
+    assert result["quality"] > ring8_bar.QUALITY
