@@ -5,6 +5,7 @@ grades and feedback stay in this folder and out of git (.gitignore).
 """
 
 import os
+import sys
 from pathlib import Path
 
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
@@ -45,6 +46,10 @@ c.CourseDirectory.ignore = [
     "reference.py",
 ]
 os.environ[COURSE_VARIABLE] = str(course)
+
+# nbgrader calls `alembic` by its bare name; it stands beside the Python that runs nbgrader, which
+# need not be on the path when the environment was not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 # Kernels started by nbgrader skip training cells, and don't fight over the processor.
 os.environ[GRADING_VARIABLE] = "1"

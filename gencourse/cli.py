@@ -147,7 +147,8 @@ def systems(as_json: AsJson = False) -> None:
     for family in dict.fromkeys(s.family for s in listed):
         table = Table(title=family, title_justify="left")
         for heading in ("slug", "title", "decks", "density", "chapter", "paper"):
-            table.add_column(heading, no_wrap=heading in ("slug", "decks"))
+            whole = heading in ("slug", "decks")
+            table.add_column(heading, no_wrap=whole, overflow="fold")
         for s in listed:
             if s.family == family:
                 density = "yes" if s.has_log_prob else "no"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import gencourse
@@ -46,7 +47,9 @@ def refused(*arguments: object) -> str:
 # ----------------------------------------------------------------- systems and doctor
 
 
-def test_systems() -> None:
+def test_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A narrow terminal would fold the titles.
+    monkeypatch.setattr("gencourse.cli.console", Console(width=200))
     listed = succeeded("systems")
     for system in gencourse.systems():
         assert system.slug in listed

@@ -57,7 +57,9 @@ def run_notebook(notebook: NotebookNode, python: Path, folder: Path, install: st
     )
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GENCOURSE", "PYTHON"))}
+    # Nothing of the test's own settings: MPLBACKEND, say, would keep figures out of the cells.
+    ours = ("GENCOURSE", "PYTHON", "MPL")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     environment |= {"GENCOURSE_INSTALL": install, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     client = NotebookClient(
         notebook, timeout=300, kernel_name="bare", resources={"metadata": {"path": str(work)}}
