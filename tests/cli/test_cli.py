@@ -22,10 +22,15 @@ from gencourse.cli import app
 FAST = ["--set", "width=4", "--set", "depth=1", "--set", "batch=8"]
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print tables on a terminal wide enough that no cell wraps, wherever the tests run."""
+    monkeypatch.setattr(gencourse.cli, "console", Console(width=200))
+
+
 def run(*arguments: object) -> Result:
-    """Run a command in this process, on a terminal that is wide enough for its tables."""
-    runner = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"})
-    return runner.invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    """Run a command in this process."""
+    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
 
 
 def succeeded(*arguments: object) -> str:
