@@ -105,7 +105,8 @@ def averaged(network: nn.Module, rate: float) -> AveragedModel:
     The iterates of a game circle the solution; their average lies nearer to it
     (Yazıcı et al. 2019, *The unusual effectiveness of averaging in GAN training*).
     """
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(1.0 - rate), use_buffers=False)
+    average = get_ema_multi_avg_fn(1.0 - rate)
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=False)
 
 
 def resident(
