@@ -47,7 +47,9 @@ def find_chromium() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+# For a module, not the session: while it lives, Playwright keeps an event loop running in this
+# thread, and tests of other modules that start a loop of their own would fail.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Return a headless Chromium, or skip; with GENCOURSE_REQUIRE_BROWSER=1 fail instead."""
     path = find_chromium()
