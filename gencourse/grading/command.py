@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def grade(
         points = "" if hand_in.score is None else f"{hand_in.score:g} / {hand_in.max_score:g}"
         style = "bold red" if hand_in.status == batch.NEEDS_REVIEW else ""
         cells = (hand_in.student, points, hand_in.status, hand_in.note)
-        table.add_row(*(_plain(cell) for cell in cells), style=style)
+        # A file name such as ``[red]x`` is not a style.
+        table.add_row(*map(escape, cells), style=style)
     console.print(table)
     console.print(f"Grades: {result.csv}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"Feedback: {result.feedback}", markup=False, highlight=False, soft_wrap=True)
@@ -62,13 +64,6 @@ def grade(
         count = len(result.needs_review)
         console.print(f"{count} of {len(result.hand_ins)} need review; their scores are empty.")
         raise typer.Exit(1)
-
-
-def _plain(text: str) -> str:
-    """Keep a file name such as ``[red]x`` from being read as a style."""
-    from rich.markup import escape
-
-    return escape(text)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import ring8_bar
 import torch
 from sklearn.mixture import GaussianMixture as Reference
 from torch import Tensor
@@ -195,13 +196,7 @@ def test_it_finds_the_ring_from_every_start(seed: int) -> None:
 
 def test_the_bar_on_the_ring() -> None:
     """Median of 3 seeds: all modes, almost all samples on them, W1 at its sampling floor."""
-    ring = data.load("ring8")
-    results = []
-    for seed in range(3):
-        model = gencourse.build("gmm", ring, seed=seed)
-        model.fit(ring, steps=8, seed=seed, progress=False)
-        results.append(gencourse.evaluate(model, ring, n=2000, seed=seed))
-    median = {name: float(np.median([r[name] for r in results])) for name in results[0]}
+    median = ring8_bar.median(ring8_bar.runs("gmm", steps=8))
     assert median["modes"] == 8
     assert median["quality"] > 0.97
     assert median["largest_share"] < 1.2

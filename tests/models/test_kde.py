@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import ring8_bar
 import torch
 from scipy.special import logsumexp
 
@@ -112,13 +113,7 @@ def test_a_given_bandwidth_is_used() -> None:
 
 
 def test_the_bar_on_the_ring() -> None:
-    ring = data.load("ring8")
-    results = []
-    for seed in range(3):
-        model = gencourse.build("kde", ring, seed=seed)
-        model.fit(ring, seed=seed, progress=False)
-        results.append(gencourse.evaluate(model, ring, n=2000, seed=seed))
-    median = {name: float(np.median([r[name] for r in results])) for name in results[0]}
+    median = ring8_bar.median(ring8_bar.runs("kde"))
     assert median["modes"] == 8
     assert median["quality"] > 0.95
     assert median["largest_share"] < 1.3

@@ -83,19 +83,14 @@ def test_a_broken_model_misses_the_bar() -> None:
 @pytest.mark.slow
 def test_gan_meets_the_bar() -> None:
     """Default settings, median of three seeds."""
-    results = []
-    for seed in ring8_bar.SEEDS:
-        model = gencourse.build("gan", RING, seed=seed)
-        history = model.fit(RING, seed=seed, progress=False)
-        results.append({**ring8_bar.measure(model, seed), "seconds": history.seconds})
+    results = ring8_bar.runs("gan")
     middle = ring8_bar.median(results)
     print(middle)
     assert ring8_bar.shortcomings(middle) == []
     # What it reaches beyond the bar: quality was 0.960 to 0.974 with seeds 0 to 4.
     assert middle["quality"] > 0.93
-    # Training is chaotic, so another processor's rounding is another seed: of eleven seeds
-    # tried here none lost a mode, and one that loses one is not yet a defect.
-    assert min(r["modes"] for r in results) >= 7
+    # No seed loses a mode.
+    assert min(r["modes"] for r in results) == 8
 
 
 # ----------------------------------------------------------------- gan-minimax is worse
@@ -151,11 +146,13 @@ def test_minimax_is_stuck_where_log_d_escapes(optimiser: str) -> None:
     log_d = [trial("gan", optimiser, seed) for seed in seeds]
     for stuck in minimax:
         assert stuck["gradient"] < {"momentum": 5e-3, "adam": 1e-8}[optimiser]
-        assert stuck["w1"] > 1.8
+        assert stuck["w1"] > 1.9
     for free, stuck in zip(log_d, minimax, strict=True):
         assert free["gradient"] > 1
         assert free["modes"] >= 1
         assert free["w1"] < stuck["w1"] - 0.5
+    # Of the seeds: with other draws of the data one run strayed onto two modes, 7 % of its
+    # samples, while W1 stayed at 2.
     assert statistics.median(stuck["modes"] for stuck in minimax) == 0
     modes = statistics.median(free["modes"] for free in log_d)
     assert modes >= {"momentum": 4, "adam": 8}[optimiser]
