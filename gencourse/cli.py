@@ -152,7 +152,7 @@ def systems(as_json: AsJson = False) -> None:
         for s in listed:
             if s.family == family:
                 density = "yes" if s.has_log_prob else "no"
-                table.add_row(s.slug, s.title, s.decks, density, s.chapter, s.paper)
+                table.add_row(s.slug, s.title, s.decks, density, s.chapter or "–", s.paper)
         console.print(table)
 
 

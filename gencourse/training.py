@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gencourse._files import write_atomically
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-__all__ = ["History", "Stateful", "adam", "averaged", "momentum", "resident", "train"]
+__all__ = [
+    "History",
+    "Stateful",
+    "adam",
+    "averaged",
+    "minimise",
+    "momentum",
+    "resident",
+    "train",
+]
 
 POOL = 65_536  # samples drawn once from an endless data set; indexing them is free
 CHECK_EVERY = 500  # steps between looks for NaN, each of which waits for the device
@@ -135,6 +145,83 @@ def resident(
     else:
         x = data
     return points(x, "data", event_shape).detach().to(device=device, dtype=torch.float32)
+
+
+def minimise(
+    loss: Callable[[Tensor], Tensor | Mapping[str, Tensor]],
+    network: nn.Module,
+    x: Tensor,
+    *,
+    steps: int,
+    batch: int,
+    lr: float,
+    generator: torch.Generator,
+    state: Mapping[str, Stateful],
+    betas: tuple[float, float] = (0.9, 0.999),
+    clip: float | None = None,
+    average: AveragedModel | None = None,
+    **loop: Any,
+) -> History:
+    r"""Minimise the mean of a loss over ``x`` by Adam, with a learning rate that falls to zero.
+
+    The loop of every model that has one network and one loss: likelihoods, autoencoders,
+    score matching.
+
+    Parameters
+    ----------
+    loss : callable (batch) -> 0-d Tensor, or dict of str to 0-d Tensor
+        What a batch of rows of ``x`` costs. Of a dictionary the entry ``"loss"`` is
+        minimised, and the others are recorded beside it.
+    network : nn.Module
+        Whose parameters are learned.
+    x : Tensor of shape (n, \*event_shape)
+        The training set, on the device that trains.
+    steps, batch : int
+        How many batches, and how many rows in each; rows are drawn with replacement.
+    lr : float
+        Learning rate of the first step; it follows a cosine down to 0 at the last.
+    generator : torch.Generator
+        Source of the batches.
+    state : dict of str to object with ``state_dict`` and ``load_state_dict``
+        What else changes during training, usually ``{"model": self}``.
+    betas : tuple of two floats
+        Adam's decay rates.
+    clip : float, optional
+        Greatest norm of the gradient; longer ones are scaled down to it.
+    average : AveragedModel, optional
+        Moving average of ``network`` that follows each step; see :func:`averaged`.
+    **loop
+        Passed on to :func:`train`.
+
+    Returns
+    -------
+    History
+    """
+    optimiser = adam(network, lr, betas=betas)
+    schedule = CosineAnnealingLR(optimiser, steps)
+    parameters = list(network.parameters())
+
+    def step(i: int) -> dict[str, Tensor]:
+        index = torch.randint(len(x), (batch,), generator=generator, device=x.device)
+        value = loss(x[index])
+        measured = dict(value) if isinstance(value, Mapping) else {"loss": value}
+        optimiser.zero_grad(set_to_none=True)
+        measured["loss"].backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(parameters, clip)
+        optimiser.step()
+        schedule.step()
+        if average is not None:
+            average.update_parameters(network)
+        return {name: part.detach() for name, part in measured.items()}
+
+    return train(
+        step,
+        steps=steps,
+        state={**state, "optimiser": optimiser, "schedule": schedule},
+        generator=generator,
+        **loop,
+    )
 
 
 def train(

@@ -17,6 +17,7 @@ from gencourse.data.digits import digits
 from gencourse.data.downloads import DownloadError, celeba, cifar10, fashion_mnist, mnist
 from gencourse.data.glyphs import glyphs
 from gencourse.data.images import LabelledImages
+from gencourse.data.quantisation import dequantise, grey_level
 from gencourse.data.toys import (
     Checkerboard,
     Circles,
@@ -49,6 +50,8 @@ __all__ = [
     "NoisyCurve",
     "ParallelLine",
     "Pinwheel",
+    "dequantise",
+    "grey_level",
     "load",
     "names",
 ]

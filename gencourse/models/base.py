@@ -45,6 +45,8 @@ class GenerativeModel(nn.Module, ABC):
     """
 
     Settings: ClassVar[type]
+    #: Settings that differ from the defaults of ``Settings`` when the data are images.
+    IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {}
     _anchor: Tensor
 
     def __init__(self, system: System, event_shape: tuple[int, ...], settings: Any) -> None:
@@ -60,6 +62,16 @@ class GenerativeModel(nn.Module, ABC):
         cls, system: System, event_shape: tuple[int, ...], hyperparameters: Mapping[str, Any]
     ) -> Self:
         """Build a model from hyperparameters, each checked against the class's settings."""
+        if len(event_shape) == 3 and "images" not in system.kinds:
+            raise ValueError(
+                f"{system.slug!r} learns points of shape (n, d), not images of shape "
+                f"{event_shape}; `gencourse systems` says which systems take images"
+            )
+        if len(event_shape) == 1 and "points" not in system.kinds:
+            raise ValueError(
+                f"{system.slug!r} learns images of shape (n, channels, height, width), not "
+                f"points of shape {event_shape}; `gencourse systems` says which take points"
+            )
         given = {**dict(system.options), **hyperparameters}
         known = [f.name for f in dataclasses.fields(cls.Settings)]
         for name in given:
@@ -77,7 +89,8 @@ class GenerativeModel(nn.Module, ABC):
     @classmethod
     def default_settings(cls, event_shape: tuple[int, ...], **given: Any) -> Any:
         """Return the settings for this kind of data, with ``given`` ones replaced."""
-        return cls.Settings(**given)
+        defaults = cls.IMAGE_DEFAULTS if len(event_shape) == 3 else {}
+        return cls.Settings(**{**defaults, **given})
 
     @property
     def device(self) -> torch.device:

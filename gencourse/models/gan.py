@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -89,16 +90,6 @@ class AdversarialSettings:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
 
 
-# Images: convolutional networks, more noise to draw from, smaller batches, no momentum.
-IMAGE_DEFAULTS: dict[str, Any] = {
-    "latent": 32,
-    "width": 64,
-    "batch": 64,
-    "beta1": 0.0,
-    "beta2": 0.99,
-}
-
-
 class AdversarialModel(GenerativeModel):
     """A generator and a discriminator that learn by playing against each other.
 
@@ -113,6 +104,14 @@ class AdversarialModel(GenerativeModel):
     """
 
     Settings = AdversarialSettings
+    # Convolutional networks, more noise to draw from, smaller batches, no momentum.
+    IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        "latent": 32,
+        "width": 64,
+        "batch": 64,
+        "beta1": 0.0,
+        "beta2": 0.99,
+    }
     settings: AdversarialSettings
 
     def __init__(
@@ -140,12 +139,6 @@ class AdversarialModel(GenerativeModel):
         super().train(mode)
         self.average.eval()
         return self
-
-    @classmethod
-    def default_settings(cls, event_shape: tuple[int, ...], **given: Any) -> AdversarialSettings:
-        """Return the settings for points or for images, with ``given`` ones replaced."""
-        defaults = IMAGE_DEFAULTS if len(event_shape) == 3 else {}
-        return AdversarialSettings(**{**defaults, **given})
 
     def _fit(
         self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any

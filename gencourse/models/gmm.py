@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -61,6 +62,7 @@ class GaussianMixture(GenerativeModel):
     """
 
     Settings = MixtureSettings
+    IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {"ridge": 1e-3}
     settings: MixtureSettings
     weights: Tensor
     means: Tensor
@@ -74,12 +76,6 @@ class GaussianMixture(GenerativeModel):
         self.register_buffer("weights", torch.full((K,), 1 / K))
         self.register_buffer("means", torch.randn(K, d))
         self.register_buffer("covariances", torch.eye(d).repeat(K, 1, 1))
-
-    @classmethod
-    def default_settings(cls, event_shape: tuple[int, ...], **given: Any) -> MixtureSettings:
-        """Return the settings for points or for images, with ``given`` ones replaced."""
-        defaults = {"ridge": 1e-3} if len(event_shape) == 3 else {}
-        return MixtureSettings(**{**defaults, **given})
 
     def _fit(
         self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any

@@ -39,10 +39,13 @@ class System:
         The lectures that teach it, one letter each (A to E).
     paper : str
         Where it was introduced.
-    chapter : str
+    chapter : str or None
         The chapter that explains it, by its path in the book.
     has_log_prob : bool
         Whether its density can be evaluated.
+    kinds : tuple of str
+        What it learns: ``"points"`` of shape (n, d), ``"images"`` of shape (n, channels,
+        height, width), or both.
     """
 
     slug: str
@@ -50,8 +53,9 @@ class System:
     family: str
     decks: str
     paper: str
-    chapter: str
+    chapter: str | None
     has_log_prob: bool
+    kinds: tuple[str, ...]
     implementation: str = field(repr=False)  # "module:class" under gencourse.models
     options: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
 
@@ -61,7 +65,21 @@ class System:
         return getattr(import_module(f"gencourse.models.{module}"), name)
 
 
+POINTS = ("points",)
+BOTH = ("points", "images")
+
 _SYSTEMS = (
+    System(
+        slug="histogram",
+        title="Histogram density",
+        family="Densities and energies",
+        decks="D",
+        paper="Scott 1979",
+        chapter=None,
+        has_log_prob=True,
+        kinds=POINTS,
+        implementation="histogram:Histogram",
+    ),
     System(
         slug="kde",
         title="Kernel density estimate (Parzen windows)",
@@ -70,6 +88,7 @@ _SYSTEMS = (
         paper="Parzen 1962",
         chapter="book/gan",
         has_log_prob=True,
+        kinds=BOTH,
         implementation="kde:KernelDensity",
     ),
     System(
@@ -80,7 +99,223 @@ _SYSTEMS = (
         paper="Dempster, Laird & Rubin 1977",
         chapter="book/gan",
         has_log_prob=True,
+        kinds=BOTH,
         implementation="gmm:GaussianMixture",
+    ),
+    System(
+        slug="gmm-mcem",
+        title="Gaussian mixture by Monte Carlo EM",
+        family="Densities and energies",
+        decks="B",
+        paper="Wei & Tanner 1990",
+        chapter=None,
+        has_log_prob=True,
+        kinds=BOTH,
+        implementation="gmm:MonteCarloMixture",
+    ),
+    System(
+        slug="ebm",
+        title="Energy-based model by contrastive divergence",
+        family="Densities and energies",
+        decks="D",
+        paper="Hinton 2002; Tieleman 2008",
+        chapter=None,
+        has_log_prob=True,
+        kinds=BOTH,
+        implementation="ebm:EnergyModel",
+    ),
+    System(
+        slug="made",
+        title="Masked autoregressive density (MADE)",
+        family="Densities and energies",
+        decks="D",
+        paper="Germain et al. 2015",
+        chapter=None,
+        has_log_prob=True,
+        kinds=BOTH,
+        implementation="made:AutoregressiveModel",
+    ),
+    System(
+        slug="cholesky",
+        title="Linear push-forward by Cholesky factor",
+        family="Push-forwards and flows",
+        decks="B",
+        paper="Cholesky factor of the covariance",
+        chapter=None,
+        has_log_prob=True,
+        kinds=BOTH,
+        implementation="cholesky:LinearPushForward",
+    ),
+    System(
+        slug="triangular",
+        title="Increasing triangular map (Knothe–Rosenblatt)",
+        family="Push-forwards and flows",
+        decks="B",
+        paper="Rosenblatt 1952; Knothe 1957",
+        chapter=None,
+        has_log_prob=True,
+        kinds=POINTS,
+        implementation="triangular:TriangularMap",
+    ),
+    System(
+        slug="tabak",
+        title="Composed radial maps by ascent of the likelihood",
+        family="Push-forwards and flows",
+        decks="D",
+        paper="Tabak & Vanden-Eijnden 2010",
+        chapter=None,
+        has_log_prob=True,
+        kinds=POINTS,
+        implementation="tabak:RadialFlow",
+    ),
+    System(
+        slug="nice",
+        title="NICE: additive coupling flow",
+        family="Push-forwards and flows",
+        decks="D",
+        paper="Dinh, Krueger & Bengio 2015",
+        chapter=None,
+        has_log_prob=True,
+        kinds=BOTH,
+        implementation="flow:FlowModel",
+        options=(("architecture", "nice"),),
+    ),
+    System(
+        slug="realnvp",
+        title="Real-NVP: affine coupling flow",
+        family="Push-forwards and flows",
+        decks="D",
+        paper="Dinh, Sohl-Dickstein & Bengio 2017",
+        chapter=None,
+        has_log_prob=True,
+        kinds=BOTH,
+        implementation="flow:FlowModel",
+        options=(("architecture", "realnvp"),),
+    ),
+    System(
+        slug="maf",
+        title="Masked autoregressive flow",
+        family="Push-forwards and flows",
+        decks="D",
+        paper="Papamakarios, Pavlakou & Murray 2017",
+        chapter=None,
+        has_log_prob=True,
+        kinds=BOTH,
+        implementation="flow:FlowModel",
+        options=(("architecture", "maf"),),
+    ),
+    System(
+        slug="iaf",
+        title="Inverse autoregressive flow",
+        family="Push-forwards and flows",
+        decks="D",
+        paper="Kingma et al. 2016",
+        chapter=None,
+        has_log_prob=True,
+        kinds=POINTS,
+        implementation="flow:FlowModel",
+        options=(("architecture", "iaf"),),
+    ),
+    System(
+        slug="cnf",
+        title="Continuous normalizing flow",
+        family="Push-forwards and flows",
+        decks="D",
+        paper="Chen et al. 2018; Grathwohl et al. 2019",
+        chapter=None,
+        has_log_prob=True,
+        kinds=BOTH,
+        implementation="cnf:ContinuousFlow",
+    ),
+    System(
+        slug="ncsn",
+        title="Noise-conditional score network",
+        family="Push-forwards and flows",
+        decks="A",
+        paper="Song & Ermon 2019",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="ncsn:ScoreNetwork",
+    ),
+    System(
+        slug="ddpm",
+        title="Denoising diffusion",
+        family="Push-forwards and flows",
+        decks="AD",
+        paper="Ho, Jain & Abbeel 2020",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="ddpm:DiffusionModel",
+    ),
+    System(
+        slug="ae",
+        title="Autoencoder",
+        family="Autoencoders and transport",
+        decks="C",
+        paper="Hinton & Salakhutdinov 2006",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="autoencoder:Autoencoder",
+    ),
+    System(
+        slug="vae",
+        title="Variational autoencoder",
+        family="Autoencoders and transport",
+        decks="BC",
+        paper="Kingma & Welling 2014",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="vae:VariationalAutoencoder",
+    ),
+    System(
+        slug="wae-mmd",
+        title="Wasserstein autoencoder, MMD penalty",
+        family="Autoencoders and transport",
+        decks="C",
+        paper="Tolstikhin et al. 2018",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="wae:WassersteinAutoencoder",
+        options=(("penalty", "mmd"),),
+    ),
+    System(
+        slug="wae-gan",
+        title="Wasserstein autoencoder, adversarial penalty",
+        family="Autoencoders and transport",
+        decks="C",
+        paper="Tolstikhin et al. 2018",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="wae:WassersteinAutoencoder",
+        options=(("penalty", "gan"),),
+    ),
+    System(
+        slug="ae-ot",
+        title="Autoencoder with semi-discrete transport",
+        family="Autoencoders and transport",
+        decks="C",
+        paper="An et al. 2020",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="ae_ot:TransportAutoencoder",
+    ),
+    System(
+        slug="ae-ot-gan",
+        title="Generator trained from transported codes",
+        family="Autoencoders and transport",
+        decks="C",
+        paper="An et al. 2020b",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="ae_ot_gan:TransportGAN",
     ),
     System(
         slug="gan-minimax",
@@ -90,6 +325,7 @@ _SYSTEMS = (
         paper="Goodfellow et al. 2014",
         chapter="book/gan",
         has_log_prob=False,
+        kinds=BOTH,
         implementation="gan:AdversarialModel",
         options=(("objective", "gan-minimax"),),
     ),
@@ -101,6 +337,7 @@ _SYSTEMS = (
         paper="Goodfellow et al. 2014",
         chapter="book/gan",
         has_log_prob=False,
+        kinds=BOTH,
         implementation="gan:AdversarialModel",
         options=(("objective", "gan"),),
     ),

@@ -1,53 +1,12 @@
-"""The networks that models are built from.
-
-Each function returns a plain :class:`torch.nn.Sequential`, so that printing a model shows
-the whole of it. Images have shape ``(channels, height, width)``.
-"""
+"""The convolutional pair of Radford, Metz & Chintala (2016), for square images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import pairwise
+from collections.abc import Sequence
 
 from torch import nn
 
-__all__ = ["dcgan_discriminator", "dcgan_generator", "frozen", "mlp", "parameter_count"]
-
-
-def mlp(
-    inputs: int,
-    outputs: int,
-    *,
-    width: int = 128,
-    depth: int = 3,
-    activation: type[nn.Module] = nn.ReLU,
-) -> nn.Sequential:
-    """Fully connected network with ``depth`` hidden layers of ``width`` units.
-
-    Parameters
-    ----------
-    inputs, outputs : int
-        Sizes of the first and the last layer.
-    width, depth : int
-        Units in each hidden layer, and how many such layers.
-    activation : type of nn.Module
-        The nonlinearity after each hidden layer.
-
-    Examples
-    --------
-    >>> mlp(2, 1, width=16, depth=1)
-    Sequential(
-      (0): Linear(in_features=2, out_features=16, bias=True)
-      (1): ReLU()
-      (2): Linear(in_features=16, out_features=1, bias=True)
-    )
-    """
-    sizes = [inputs] + [width] * depth
-    layers: list[nn.Module] = []
-    for a, b in pairwise(sizes):
-        layers += [nn.Linear(a, b), activation()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
+__all__ = ["dcgan_discriminator", "dcgan_generator"]
 
 
 def _halvings(event_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -138,25 +97,3 @@ def _dcgan_weights(network: nn.Sequential) -> nn.Sequential:
             nn.init.normal_(module.weight, 1.0, 0.02)
             nn.init.zeros_(module.bias)
     return network
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Return how many numbers ``network`` learns."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Context in which ``network`` passes gradients through but collects none of its own.
-
-    In the generator's step the discriminator is only a function of the fake samples; freezing
-    it saves computing gradients that the next discriminator step would throw away.
-    """
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    try:
-        for p in parameters:
-            p.requires_grad_(False)
-        yield
-    finally:
-        for p in parameters:
-            p.requires_grad_(True)

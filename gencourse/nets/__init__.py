@@ -1,0 +1,13 @@
+"""The networks that models are built from, one architecture in each file.
+
+Most functions return a plain :class:`torch.nn.Sequential`, so that printing a model shows
+the whole of it. Images have shape ``(channels, height, width)``.
+"""
+
+from __future__ import annotations
+
+from gencourse.nets.dcgan import dcgan_discriminator, dcgan_generator
+from gencourse.nets.mlp import mlp
+from gencourse.nets.parameters import frozen, parameter_count
+
+__all__ = ["dcgan_discriminator", "dcgan_generator", "frozen", "mlp", "parameter_count"]
