@@ -25,6 +25,10 @@ book: $(STAMP)  ## Execute the chapters and build the site into _build/html
 test: $(STAMP)  ## Run the whole test suite (ARGS="-k name" to choose)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
+.PHONY: nightly
+nightly: $(STAMP)  ## Run the long trainings that `make test` leaves out (about an hour)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m nightly $(ARGS)
+
 .PHONY: serve
 serve: book  ## Build the site and serve it on http://localhost:8000 (PORT=…)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)

@@ -140,19 +140,20 @@ def systems(as_json: AsJson = False) -> None:
 
     listed = gencourse.systems()
     if as_json:
-        names = ("slug", "title", "family", "decks", "paper", "chapter", "has_log_prob")
+        names = ("slug", "title", "family", "decks", "paper", "chapter", "has_log_prob", "kinds")
         rows = [{name: getattr(s, name) for name in names} for s in listed]
         typer.echo(json.dumps(rows, indent=2))
         return
     for family in dict.fromkeys(s.family for s in listed):
         table = Table(title=family, title_justify="left")
-        for heading in ("slug", "title", "decks", "density", "chapter", "paper"):
+        for heading in ("slug", "title", "decks", "density", "data", "chapter", "paper"):
             whole = heading in ("slug", "decks")
             table.add_column(heading, no_wrap=whole, overflow="fold")
         for s in listed:
             if s.family == family:
                 density = "yes" if s.has_log_prob else "no"
-                table.add_row(s.slug, s.title, s.decks, density, s.chapter or "–", s.paper)
+                rest = (", ".join(s.kinds), s.chapter or "–", s.paper)
+                table.add_row(s.slug, s.title, s.decks, density, *rest)
         console.print(table)
 
 
@@ -211,7 +212,8 @@ def evaluate(
 @app.command()
 def compare(
     slugs: Annotated[
-        list[str] | None, typer.Argument(help="Systems to compare; by default all of them.")
+        list[str] | None,
+        typer.Argument(help="Systems to compare; by default all that learn such data."),
     ] = None,
     data: Data = "ring8",
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each; medians are shown.")] = 1,
@@ -230,26 +232,51 @@ def compare(
     with _clear_errors():
         _can_be_drawn(figure)
         dataset = gencourse.data.load(data)
-        chosen = [get(slug) for slug in slugs] if slugs else list(gencourse.systems())
+        kind = "images" if len(dataset.event_shape) == 3 else "points"
+        if slugs:
+            chosen = [get(slug) for slug in slugs]
+        else:
+            chosen = [system for system in gencourse.systems() if kind in system.kinds]
+        for system in chosen:
+            # A system that does not suit the data is told now, not after the others' training.
+            gencourse.build(system.slug, dataset, device=device)
         results: dict[str, dict[str, float]] = {}
         pictures: dict[str, Tensor] = {}
+        failures: dict[str, str] = {}
+        stderr = Console(stderr=True)
         for system in chosen:
             runs = []
-            for seed in range(seeds):
-                model = gencourse.build(system.slug, dataset, seed=seed, device=device)
-                history = model.fit(dataset, steps=steps, seed=seed, progress=sys.stderr.isatty())
-                result = gencourse.evaluate(model, dataset, n=n, seed=seed)
-                runs.append({**result, "seconds": history.seconds})
+            try:
+                for seed in range(seeds):
+                    model = gencourse.build(system.slug, dataset, seed=seed, device=device)
+                    history = model.fit(
+                        dataset, steps=steps, seed=seed, progress=sys.stderr.isatty()
+                    )
+                    result = gencourse.evaluate(model, dataset, n=n, seed=seed)
+                    runs.append({**result, "seconds": history.seconds})
+                    stderr.print(
+                        f"{system.slug}, seed {seed}: {history.seconds:.1f} s", highlight=False
+                    )
+                pictures[system.slug] = model.sample(n, generator=_seeded()).cpu()
+            except (ValueError, FloatingPointError, RuntimeError) as error:
+                # One system that fails must not lose what the others have cost to train.
+                failures[system.slug] = str(error)
+                stderr.print(f"{system.slug} failed: {escape(str(error))}", highlight=False)
+                continue
             results[system.slug] = {
                 name: statistics.median(run[name] for run in runs) for name in runs[0]
             }
-            pictures[system.slug] = model.sample(n, generator=_seeded()).cpu()
-        title = f"{data}, median of {seeds} seeds" if seeds > 1 else data
-        _show(title, results, as_json=as_json)
-        if figure is not None:
-            _draw(pictures, dataset, figure)
-            if not as_json:
-                console.print(f"drew {figure}", markup=False, soft_wrap=True)
+        if results:
+            title = f"{data}, median of {seeds} seeds" if seeds > 1 else data
+            _show(title, results, as_json=as_json)
+            if figure is not None:
+                _draw(pictures, dataset, figure)
+                if not as_json:
+                    console.print(f"drew {figure}", markup=False, soft_wrap=True)
+        if failures:
+            raise ValueError(
+                f"{len(failures)} of {len(chosen)} systems failed: {', '.join(failures)}"
+            )
 
 
 def _seeded() -> Generator:

@@ -105,6 +105,7 @@ class GenerativeModel(nn.Module, ABC):
         seed: int = 0,
         progress: bool = True,
         checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1000,
         callback: Callable[[int], object] | None = None,
         every: int = 100,
     ) -> History:
@@ -122,6 +123,8 @@ class GenerativeModel(nn.Module, ABC):
             Show a progress bar.
         checkpoint : path, optional
             Save the run to this file as it goes; if the file exists, go on from it.
+        checkpoint_every : int
+            Steps between two savings; the last step is always saved.
         callback : callable (step) -> object, optional
             Called with 0 before training, then with the step number after every ``every`` steps.
         every : int
@@ -158,6 +161,7 @@ class GenerativeModel(nn.Module, ABC):
             generator=torch.Generator(self.device).manual_seed(seed),
             progress=progress,
             checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             callback=callback,
             every=every,
             run=run,

@@ -1,4 +1,4 @@
-"""Gaussian mixture model, fitted by expectation-maximisation."""
+"""Gaussian mixture model, fitted by expectation-maximisation, exact or by Monte Carlo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from gencourse._precision import double
+from gencourse._precision import BLOCK, double
 from gencourse._validate import points, positive
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, train
@@ -18,7 +18,7 @@ from gencourse.training import History, train
 if TYPE_CHECKING:
     from gencourse.models.registry import System
 
-__all__ = ["GaussianMixture", "MixtureSettings"]
+__all__ = ["GaussianMixture", "MixtureSettings", "MonteCarloMixture", "MonteCarloSettings"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class GaussianMixture(GenerativeModel):
 
         def step(i: int) -> dict[str, Tensor]:
             log_responsibility, log_likelihood = self.e_step(x)
-            self.m_step(x, log_responsibility.exp())
+            self.m_step(x, self._weigh(log_responsibility.exp(), i, generator))
             return {"log_likelihood": log_likelihood}
 
         return train(
@@ -148,6 +148,10 @@ class GaussianMixture(GenerativeModel):
         log_p = log_joint.logsumexp(1)
         return log_joint - log_p[:, None], log_p.mean()
 
+    def _weigh(self, responsibility: Tensor, i: int, generator: torch.Generator) -> Tensor:
+        """Return the weights, ``(n, K)``, with which iteration ``i`` goes into its M-step."""
+        return responsibility
+
     def m_step(self, x: Tensor, responsibility: Tensor) -> None:
         """Maximise Σ_i Σ_k r_ik log π_k N(x_i; μ_k, Σ_k) over all the parameters."""
         mass = responsibility.sum(0).clamp_min(torch.finfo(x.dtype).eps)
@@ -195,3 +199,75 @@ class GaussianMixture(GenerativeModel):
         """Log density in nats, shape ``(n,)``, in the dtype of ``x``."""
         x = points(x, "x", self.event_shape)
         return self._log_joint(double(x.flatten(1))).logsumexp(1).to(x)
+
+
+@dataclass(frozen=True)
+class MonteCarloSettings(MixtureSettings):
+    """Hyperparameters of Monte Carlo EM, besides those of :class:`MixtureSettings`.
+
+    Attributes
+    ----------
+    draws : int
+        Number M of components drawn for each sample in the first iteration.
+    growth : float
+        Factor, at least 1, by which M grows in each iteration: far from the answer few draws
+        show the way, near it their noise is what remains (Wei & Tanner 1990, section 3).
+    steps : int
+        Iterations in one run.
+    """
+
+    draws: int = 4
+    growth: float = 1.05
+    steps: int = 60
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self.draws, "draws", integer=True)
+        positive(self.growth, "growth")
+        if self.growth < 1:
+            raise ValueError(f"growth must be at least 1, not {self.growth!r}")
+
+
+class MonteCarloMixture(GaussianMixture):
+    """The same mixture, with an E-step that samples components (Wei & Tanner 1990; deck B).
+
+    Where the expectation over p(k | x) has no closed form, it is replaced by the mean over
+    M draws k_1, ..., k_M from p(k | x). Here it has one, so that the two can be compared:
+    the responsibilities are off by about 1/√M, and the M-step is the same as ever.
+    """
+
+    Settings = MonteCarloSettings
+    settings: MonteCarloSettings
+
+    def _weigh(self, responsibility: Tensor, i: int, generator: torch.Generator) -> Tensor:
+        M = math.ceil(self.settings.draws * self.settings.growth**i)
+        return self.sampled_responsibility(responsibility, M, generator=generator)
+
+    def sampled_responsibility(
+        self, responsibility: Tensor, M: int, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Share of each component among M draws from p(k | x_i), for every sample x_i.
+
+        Parameters
+        ----------
+        responsibility : Tensor of shape (n, K)
+            p(k | x_i); rows sum to 1.
+        M : int
+            Draws for each sample. No more than a block of them is held at once, whatever M.
+        generator : torch.Generator, optional
+            Source of the draws, on the device of ``responsibility``.
+
+        Returns
+        -------
+        Tensor of shape (n, K)
+            Unbiased: its expectation is ``responsibility``.
+        """
+        positive(M, "M", integer=True)
+        share = torch.zeros_like(responsibility)
+        rows, columns = max(1, BLOCK // M), min(M, BLOCK)
+        for r, s in zip(responsibility.split(rows), share.split(rows), strict=True):
+            for done in range(0, M, columns):
+                m = min(columns, M - done)
+                k = torch.multinomial(r, m, replacement=True, generator=generator)
+                s.scatter_add_(1, k, torch.ones_like(k, dtype=s.dtype))
+        return share / M

@@ -6,8 +6,24 @@ the whole of it. Images have shape ``(channels, height, width)``.
 
 from __future__ import annotations
 
+from gencourse.nets.autoencoder import decoder, encoder
 from gencourse.nets.dcgan import dcgan_discriminator, dcgan_generator
+from gencourse.nets.energy import energy_network
 from gencourse.nets.mlp import mlp
 from gencourse.nets.parameters import frozen, parameter_count
+from gencourse.nets.time import TimeFeatures, TimeMLP
+from gencourse.nets.unet import TimeUNet
 
-__all__ = ["dcgan_discriminator", "dcgan_generator", "frozen", "mlp", "parameter_count"]
+__all__ = [
+    "TimeFeatures",
+    "TimeMLP",
+    "TimeUNet",
+    "dcgan_discriminator",
+    "dcgan_generator",
+    "decoder",
+    "encoder",
+    "energy_network",
+    "frozen",
+    "mlp",
+    "parameter_count",
+]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-__all__ = ["dcgan_discriminator", "dcgan_generator"]
+__all__ = ["dcgan_discriminator", "dcgan_generator", "downsampling", "upsampling"]
 
 
 def _halvings(event_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -33,45 +33,58 @@ def _halvings(event_shape: Sequence[int]) -> tuple[int, int, int]:
     return channels, coarse, halvings
 
 
-def dcgan_generator(latent: int, event_shape: Sequence[int], *, width: int = 64) -> nn.Sequential:
-    """Generator of Radford, Metz & Chintala (2016), for square images of any size ``c·2^k``.
+def upsampling(
+    latent: int, event_shape: Sequence[int], *, width: int = 64, normalised: bool = True
+) -> list[nn.Module]:
+    """Layers from a vector to an image, the last one linear: pixels are any real numbers.
 
     A linear layer makes the coarsest feature map; each transposed convolution doubles the
-    resolution and halves the channels; batch normalisation and ReLU between, ``tanh`` last.
+    resolution and halves the channels, with ReLU between.
 
     Parameters
     ----------
     latent : int
-        Dimension of the noise ``z``, given with shape ``(n, latent)``.
+        Length of the vector, given with shape ``(n, latent)``.
     event_shape : (channels, size, size)
-        Shape of an image; values come out in [-1, 1].
+        Shape of an image; the size is any ``c·2^k``.
     width : int
         Channels of the finest hidden feature map.
+    normalised : bool
+        Whether each hidden feature map is normalised over the batch.
+
+    Raises
+    ------
+    ValueError
+        If images of this shape cannot be halved to a few pixels.
     """
     channels, coarse, halvings = _halvings(event_shape)
     features = width * 2 ** (halvings - 1)
+    # Normalisation subtracts the mean, and with it any bias before it.
+    bias = not normalised
     layers: list[nn.Module] = [
-        nn.Linear(latent, features * coarse * coarse, bias=False),
+        nn.Linear(latent, features * coarse * coarse, bias=bias),
         nn.Unflatten(1, (features, coarse, coarse)),
-        nn.BatchNorm2d(features),
+        *([nn.BatchNorm2d(features)] if normalised else []),
         nn.ReLU(),
     ]
     for _ in range(halvings - 1):
         layers += [
-            nn.ConvTranspose2d(features, features // 2, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(features // 2),
+            nn.ConvTranspose2d(features, features // 2, 4, stride=2, padding=1, bias=bias),
+            *([nn.BatchNorm2d(features // 2)] if normalised else []),
             nn.ReLU(),
         ]
         features //= 2
-    layers += [nn.ConvTranspose2d(features, channels, 4, stride=2, padding=1), nn.Tanh()]
-    return _dcgan_weights(nn.Sequential(*layers))
+    layers.append(nn.ConvTranspose2d(features, channels, 4, stride=2, padding=1))
+    return layers
 
 
-def dcgan_discriminator(event_shape: Sequence[int], *, width: int = 64) -> nn.Sequential:
-    """Discriminator that mirrors :func:`dcgan_generator`; returns logits of shape ``(n, 1)``.
+def downsampling(
+    event_shape: Sequence[int], outputs: int, *, width: int = 64
+) -> list[nn.Module]:
+    """Layers from an image to ``outputs`` numbers: the mirror image of :func:`upsampling`.
 
-    Strided convolutions with leaky ReLU. It has no batch normalisation: real and fake images
-    then go through in one batch without seeing each other's statistics.
+    Strided convolutions with leaky ReLU. There is no normalisation over the batch: each image
+    is judged alone, whichever others come with it.
     """
     channels, coarse, halvings = _halvings(event_shape)
     features = width
@@ -82,8 +95,33 @@ def dcgan_discriminator(event_shape: Sequence[int], *, width: int = 64) -> nn.Se
     for _ in range(halvings - 1):
         layers += [nn.Conv2d(features, 2 * features, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         features *= 2
-    layers += [nn.Flatten(), nn.Linear(features * coarse * coarse, 1)]
-    return _dcgan_weights(nn.Sequential(*layers))
+    return [*layers, nn.Flatten(), nn.Linear(features * coarse * coarse, outputs)]
+
+
+def dcgan_generator(latent: int, event_shape: Sequence[int], *, width: int = 64) -> nn.Sequential:
+    """Generator of Radford, Metz & Chintala (2016), for square images of any size ``c·2^k``.
+
+    The layers of :func:`upsampling`, with batch normalisation, and ``tanh`` last.
+
+    Parameters
+    ----------
+    latent : int
+        Dimension of the noise ``z``, given with shape ``(n, latent)``.
+    event_shape : (channels, size, size)
+        Shape of an image; values come out in [-1, 1].
+    width : int
+        Channels of the finest hidden feature map.
+    """
+    return _dcgan_weights(nn.Sequential(*upsampling(latent, event_shape, width=width), nn.Tanh()))
+
+
+def dcgan_discriminator(event_shape: Sequence[int], *, width: int = 64) -> nn.Sequential:
+    """Discriminator that mirrors :func:`dcgan_generator`; returns logits of shape ``(n, 1)``.
+
+    The layers of :func:`downsampling`. Without batch normalisation real and fake images go
+    through in one batch without seeing each other's statistics.
+    """
+    return _dcgan_weights(nn.Sequential(*downsampling(event_shape, 1, width=width)))
 
 
 def _dcgan_weights(network: nn.Sequential) -> nn.Sequential:

@@ -202,6 +202,25 @@ def test_compare_takes_all_systems_by_default() -> None:
     assert list(results) == [system.slug for system in gencourse.systems()]
 
 
+def test_a_system_that_fails_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gencourse.models.kde import KernelDensity
+
+    def fails(*_: object, **__: object) -> None:
+        raise FloatingPointError("kde diverged")
+
+    monkeypatch.setattr(KernelDensity, "_fit", fails)
+    result = run("compare", "gmm", "kde", "cholesky", "--steps", 2, "--n", 50, "--json")
+    assert set(json.loads(result.stdout)) == {"gmm", "cholesky"}
+    assert result.exit_code == 2
+    assert "kde failed: kde diverged" in result.stderr
+    assert "1 of 3 systems failed: kde" in result.stderr
+
+
+def test_compare_takes_the_systems_that_learn_such_data() -> None:
+    said = refused("compare", "gmm", "histogram", "-d", "digits", "--steps", 2)
+    assert "'histogram' learns points" in said
+
+
 def test_compare_images(tmp_path: Path) -> None:
     figure = tmp_path / "digits.png"
     succeeded("compare", "gmm", "-d", "digits", "--steps", 2, "--n", 30, "--figure", figure)
