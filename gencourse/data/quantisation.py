@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gencourse._validate import points
 
-__all__ = ["dequantise", "grey_level"]
+__all__ = ["dequantise", "grey_level", "quantise"]
 
 FINEST = 2 / 255  # width of a level of 8-bit images in [-1, 1]
 TOLERANCE = 1e-4  # rounding of float32 pixels, far below the width of a level
@@ -65,3 +65,25 @@ def dequantise(
     where = images.device if generator is None else generator.device
     noise = torch.rand(images.shape, generator=generator, device=where, dtype=images.dtype)
     return images + level * (noise.to(images.device) - 0.5)
+
+
+def quantise(images: Tensor, level: Tensor | float) -> Tensor:
+    """Round to the nearest of the grey levels -1, -1 + level, …, 1.
+
+    It undoes :func:`dequantise`; of a sample from a density of dequantised images it makes a
+    sample of the images themselves.
+
+    Parameters
+    ----------
+    images : Tensor
+        Of any shape; values outside [-1, 1] go to the nearest end.
+    level : Tensor or float
+        Width of a grey level; see :func:`grey_level`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> quantise(torch.tensor([-1.3, -0.2, 0.3]), 0.5).tolist()
+    [-1.0, 0.0, 0.5]
+    """
+    return ((images.clamp(-1, 1) + 1) / level).round() * level - 1

@@ -17,21 +17,26 @@ from gencourse.flows.base import Inverse, Transform, log_density, standard_norma
 from gencourse.flows.compose import Compose
 from gencourse.flows.coupling import AdditiveCoupling, AffineCoupling, bounded
 from gencourse.flows.elementwise import DiagonalScaling, Logit, Standardise
+from gencourse.flows.images import CheckerboardCoupling, OnHalf, Squeeze, checkerboard
 from gencourse.flows.permutation import Permutation, Reverse
 
 __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
+    "CheckerboardCoupling",
     "Compose",
     "DiagonalScaling",
     "Inverse",
     "Logit",
     "MaskedAffine",
+    "OnHalf",
     "Permutation",
     "Reverse",
+    "Squeeze",
     "Standardise",
     "Transform",
     "bounded",
+    "checkerboard",
     "log_density",
     "standard_normal_log_density",
 ]

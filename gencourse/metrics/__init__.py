@@ -24,7 +24,12 @@ from gencourse.metrics.frechet import frechet_distance, frechet_distance_gaussia
 from gencourse.metrics.inception import inception_features
 from gencourse.metrics.isc import InceptionScore, inception_score
 from gencourse.metrics.manifold import PRDC, prdc
-from gencourse.metrics.parzen import ParzenEstimate, parzen_log_density, parzen_log_likelihood
+from gencourse.metrics.parzen import (
+    NoBandwidth,
+    ParzenEstimate,
+    parzen_log_density,
+    parzen_log_likelihood,
+)
 from gencourse.metrics.similarity import psnr, ssim
 
 __all__ = [
@@ -33,6 +38,7 @@ __all__ = [
     "InceptionScore",
     "Memorisation",
     "ModeCoverage",
+    "NoBandwidth",
     "ParzenEstimate",
     "bits_per_dimension",
     "digit_features",

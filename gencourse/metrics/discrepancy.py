@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from gencourse._precision import BLOCK, double
+from gencourse._precision import double
 from gencourse._validate import generator_on, points, positive, unknown_name
 from gencourse.metrics import kernels
 from gencourse.metrics.frechet import same_space
 
 __all__ = ["energy_distance", "kernel_distance", "mmd"]
+
+BLOCK = 1_000_000  # entries of a Gram matrix at once, 8 MB
+SMALL = 128  # points among which all pairs are computed, though half would do
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
@@ -225,26 +229,34 @@ def _kernel(kernel: str | Kernel, bandwidth: float | None, x: Tensor, y: Tensor)
 
 def _mmd2(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, block: int) -> Tensor:
     n, m = len(x), len(y)
-    xx, yy = _total(x, kernel, unbiased, block), _total(y, kernel, unbiased, block)
-    rows = max(1, block // m)
-    xy = sum((kernel(part, y).sum() for part in x.split(rows)), start=x.new_zeros(()))
+    xx, yy = _among(x, kernel, unbiased, block), _among(y, kernel, unbiased, block)
+    xy = _between(x, y, kernel, block)
     if unbiased:
         return xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
     return xx / n**2 + yy / m**2 - 2 * xy / (n * m)
 
 
-def _total(x: Tensor, kernel: Kernel, off_diagonal: bool, block: int) -> Tensor:
+def _between(x: Tensor, y: Tensor, kernel: Kernel, block: int) -> Tensor:
+    """Σ k(x_i, y_j) over all pairs, in nearly square tiles, which matrix products do best."""
+    side = max(1, math.isqrt(block))
+    total = x.new_zeros(())
+    for rows in x.chunk(-(-len(x) // side)):
+        for columns in y.chunk(-(-len(y) // side)):
+            total = total + kernel(rows, columns).sum()
+    return total
+
+
+def _among(x: Tensor, kernel: Kernel, off_diagonal: bool, block: int) -> Tensor:
     """Σ k(x_i, x_j) over all pairs, or over those with i ≠ j; the kernel is symmetric.
 
-    Of the Gram matrix only the blocks on and right of the diagonal are computed.
+    By halves: what is between them counts twice, so that half of the Gram matrix is enough.
     """
-    total = x.new_zeros(())
-    rows = max(1, min(block // len(x), len(x)))
-    for start in range(0, len(x), rows):
-        gram = kernel(x[start : start + rows], x[start:])
-        size = len(gram)
-        square = gram[:, :size]
-        total = total + square.sum() + 2 * gram[:, size:].sum()
-        if off_diagonal:
-            total = total - square.diagonal().sum()
-    return total
+    if len(x) <= max(1, min(SMALL, math.isqrt(block))):
+        gram = kernel(x, x)
+        return gram.sum() - gram.diagonal().sum() if off_diagonal else gram.sum()
+    left, right = x.tensor_split(2)
+    return (
+        _among(left, kernel, off_diagonal, block)
+        + _among(right, kernel, off_diagonal, block)
+        + 2 * _between(left, right, kernel, block)
+    )

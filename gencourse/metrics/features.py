@@ -26,6 +26,7 @@ __all__ = [
     "classifier",
     "digit_features",
     "digit_probabilities",
+    "extractor_for",
     "features",
     "glyph_features",
     "glyph_probabilities",
@@ -219,6 +220,13 @@ def features(images: Tensor, extractor: str | Callable[[Tensor], Tensor] | None 
             f"the extractor must return shape ({len(images)}, d), not {tuple(result.shape)}"
         )
     return result
+
+
+def extractor_for(images: Tensor) -> str | None:
+    """Name the extractor that is at hand for such images, without a download; or ``None``."""
+    from gencourse.metrics.inception import inception_available
+
+    return _kind(images) or ("inception" if inception_available() else None)
 
 
 def classifier(

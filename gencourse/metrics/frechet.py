@@ -61,12 +61,16 @@ def frechet_distance(x: Tensor, y: Tensor) -> Tensor:
     y = y.to(x.device)
     (n, d), m = x.shape, len(y)
     mean_x, mean_y = x.mean(dim=0), y.mean(dim=0)
-    x, y = (x - mean_x) / (n - 1) ** 0.5, (y - mean_y) / (m - 1) ** 0.5
     shift = (mean_x - mean_y).square().sum()
-    total = x.square().sum() + y.square().sum()  # tr Σ_x + tr Σ_y
-    few = min(n, m) < d
-    cross = _trace_of_root(x, y) if few else _trace_of_root_of_product(x.T @ x, y.T @ y)
-    return (shift + total - 2 * cross).clamp_min(0).to(device=where, dtype=precision)
+    x, y = x - mean_x, y - mean_y
+    if min(n, m) < d:
+        spread = x.square().sum() / (n - 1) + y.square().sum() / (m - 1)
+        # tr(XᵀX YᵀY)^½ = ‖X Yᵀ‖ in the nuclear norm.
+        root = torch.linalg.svdvals(x @ y.T).sum() / ((n - 1) * (m - 1)) ** 0.5
+    else:
+        S1, S2 = x.T @ x / (n - 1), y.T @ y / (m - 1)
+        spread, root = S1.trace() + S2.trace(), _trace_of_root(S1, S2)
+    return (shift + spread - 2 * root).clamp_min(0).to(device=where, dtype=precision)
 
 
 def frechet_distance_gaussian(m1: Tensor, S1: Tensor, m2: Tensor, S2: Tensor) -> Tensor:
@@ -109,8 +113,7 @@ def frechet_distance_gaussian(m1: Tensor, S1: Tensor, m2: Tensor, S2: Tensor) ->
     device = double(m1).device
     m1, S1, m2, S2 = (double(t.detach()).to(device) for t in (m1, S1, m2, S2))
     shift = (m1 - m2).square().sum()
-    cross = _trace_of_root_of_product(S1, S2)
-    value = (shift + S1.trace() + S2.trace() - 2 * cross).clamp_min(0)
+    value = (shift + S1.trace() + S2.trace() - 2 * _trace_of_root(S1, S2)).clamp_min(0)
     return value.to(device=where, dtype=precision)
 
 
@@ -128,12 +131,7 @@ def same_space(x: object, y: object, x_name: str, y_name: str, *, at_least: int 
         )
 
 
-def _trace_of_root(x: Tensor, y: Tensor) -> Tensor:
-    """tr(XᵀX YᵀY)^½ = ‖X Yᵀ‖ in the nuclear norm."""
-    return torch.linalg.svdvals(x @ y.T).sum()
-
-
-def _trace_of_root_of_product(S1: Tensor, S2: Tensor) -> Tensor:
+def _trace_of_root(S1: Tensor, S2: Tensor) -> Tensor:
     """tr(S₁S₂)^½ = Σ √λ(Lᵀ S₂ L) for L Lᵀ = S₁; covariances may be singular."""
     L, failed = torch.linalg.cholesky_ex(S1)
     if failed != 0:  # singular: another root of S₁ will do

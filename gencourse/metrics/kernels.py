@@ -24,6 +24,7 @@ __all__ = [
     "squared_distances",
 ]
 
+ROUNDING = 8  # in units of ε(‖x‖² + ‖y‖²), below which a squared distance is none
 MEDIAN_OF = 1000  # points of each set that the median distance is taken over
 
 
@@ -36,11 +37,7 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     y : Tensor of shape (m, \*event_shape)
         Images count as vectors of their pixels.
     """
-    x, y = x.flatten(1), y.flatten(1)
-    centre = y.detach().mean(dim=0)  # an offset would cost digits
-    x, y = x - centre, y - centre
-    norms = y.square().sum(dim=1) + x.square().sum(dim=1, keepdim=True)
-    return torch.addmm(norms, x, y.T, alpha=-2).clamp_min(0)
+    return _squares_and_norms(x, y)[0]
 
 
 def rbf(x: Tensor, y: Tensor, bandwidth: float | Tensor | Sequence[float] = 1.0) -> Tensor:
@@ -146,8 +143,9 @@ def negative_distance(x: Tensor, y: Tensor) -> Tensor:
     -------
     Tensor of shape (n, m)
     """
-    squares = squared_distances(x, y)
-    apart = squares > 0
+    squares, norms = _squares_and_norms(x, y)
+    # The root of a rounding error would be much more than one.
+    apart = squares > ROUNDING * torch.finfo(squares.dtype).eps * norms
     return -torch.where(apart, torch.where(apart, squares, 1.0).sqrt(), 0.0)
 
 
@@ -169,6 +167,15 @@ def median_distance(x: Tensor, y: Tensor) -> Tensor:
     squares = squared_distances(both, both)
     i, j = torch.triu_indices(len(both), len(both), offset=1, device=both.device)
     return squares[i, j].median().sqrt()
+
+
+def _squares_and_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ‖x_i - y_j‖² and, around a common centre, ‖x_i‖² + ‖y_j‖², both ``(n, m)``."""
+    x, y = x.flatten(1), y.flatten(1)
+    centre = y.detach().mean(dim=0)  # an offset would cost digits
+    x, y = x - centre, y - centre
+    norms = y.square().sum(dim=1) + x.square().sum(dim=1, keepdim=True)
+    return torch.addmm(norms, x, y.T, alpha=-2).clamp_min(0), norms
 
 
 def _several(values: float | Tensor | Sequence[float]) -> list[float] | list[Tensor]:

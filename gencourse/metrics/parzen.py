@@ -11,11 +11,15 @@ from torch import Tensor
 from gencourse._precision import BLOCK, double, log_sum_exp
 from gencourse._validate import points, positive
 
-__all__ = ["ParzenEstimate", "parzen_log_density", "parzen_log_likelihood"]
+__all__ = ["NoBandwidth", "ParzenEstimate", "parzen_log_density", "parzen_log_likelihood"]
 
 LOG_2PI = math.log(2 * math.pi)
 GRID = 9  # bandwidths compared at once
 WIDENINGS = 6  # times the first grid moves, tenfold each, before there is no optimum
+
+
+class NoBandwidth(ValueError):
+    """No bandwidth is best, because points to evaluate are themselves samples."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,11 @@ def parzen_log_likelihood(
     Raises
     ------
     ValueError
-        If a tensor is empty, not finite, or of the wrong shape, if fewer than two points
-        are left to evaluate, or if no bandwidth is best because the validation points are
-        themselves samples.
+        If a tensor is empty, not finite, or of the wrong shape, or if fewer than two points
+        are left to evaluate.
+    NoBandwidth
+        A ``ValueError``: if the validation points are themselves samples, so that the
+        likelihood grows without bound as the bandwidth shrinks.
     """
     _same_space(samples, test, "samples", "test")
     positive(block, "block", integer=True)
@@ -150,7 +156,9 @@ def _likeliest_bandwidth(samples: Tensor, validation: Tensor, block: int) -> flo
     away = (double(validation.detach()).flatten(1) - flat.mean(0)).square().mean().sqrt().item()
     scale = max(spread, away)  # a collapsed sample must still bridge the gap to the data
     if scale == 0:
-        raise ValueError("samples and validation data are all the same point: no bandwidth is best")
+        raise NoBandwidth(
+            "samples and validation data are all the same point: no bandwidth is best"
+        )
 
     def scores(log_h: Tensor) -> Tensor:
         with torch.no_grad():
@@ -165,7 +173,7 @@ def _likeliest_bandwidth(samples: Tensor, validation: Tensor, block: int) -> flo
         if 0 < best < GRID - 1:
             break
     else:
-        raise ValueError(
+        raise NoBandwidth(
             "no bandwidth is best: the likelihood of the validation data keeps growing as the "
             "bandwidth shrinks. Are the validation points among the samples?"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,21 +13,21 @@ from gencourse._validate import points, positive
 
 __all__ = ["psnr", "ssim"]
 
-RANGE = 2.0  # images of this course lie in [-1, 1]
+LIMITS = (-1.0, 1.0)  # the darkest and the brightest value in this course
 WINDOW = 11  # pixels, of Wang et al. 2004
 STD = 1.5  # pixels, of the window's weights
 K1, K2 = 0.01, 0.03
 
 
-def psnr(x: Tensor, y: Tensor, *, data_range: float = RANGE) -> Tensor:
+def psnr(x: Tensor, y: Tensor, *, limits: tuple[float, float] = LIMITS) -> Tensor:
     r"""Peak signal-to-noise ratio of each image, 10 log₁₀(range² / mean (x - y)²), in dB.
 
     Parameters
     ----------
     x, y : Tensor of shape (n, channels, height, width)
         Images, and what they should be.
-    data_range : float
-        Distance between the darkest and the brightest value there can be.
+    limits : (float, float)
+        The darkest and the brightest value there can be; range is the difference.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def psnr(x: Tensor, y: Tensor, *, data_range: float = RANGE) -> Tensor:
     Raises
     ------
     ValueError
-        If the images differ in shape, are empty or not finite.
+        If the images differ in shape, are empty or not finite, or the limits are no interval.
 
     Examples
     --------
@@ -44,12 +46,15 @@ def psnr(x: Tensor, y: Tensor, *, data_range: float = RANGE) -> Tensor:
     >>> psnr(x, x + 0.2)
     tensor([20.])
     """
-    a, b = _images(x, y, data_range)
+    a, b = _images(x, y, limits)
+    data_range = limits[1] - limits[0]
     error = (a - b).square().flatten(1).mean(dim=1)
     return (10 * (data_range**2 / error).log10()).to(device=x.device, dtype=x.dtype)
 
 
-def ssim(x: Tensor, y: Tensor, *, data_range: float = RANGE, window: int | None = None) -> Tensor:
+def ssim(
+    x: Tensor, y: Tensor, *, limits: tuple[float, float] = LIMITS, window: int | None = None
+) -> Tensor:
     r"""Structural similarity of each image to the one it should be: 1 only if they are equal.
 
     .. math:: \frac{(2\mu_x\mu_y + c_1)(2\sigma_{xy} + c_2)}
@@ -58,14 +63,15 @@ def ssim(x: Tensor, y: Tensor, *, data_range: float = RANGE, window: int | None 
 
     from local means, variances and covariances under a Gaussian window of 11 × 11 pixels and
     standard deviation 1.5, averaged over all places where the window fits and over channels
-    (Wang, Bovik, Sheikh & Simoncelli 2004, *Image quality assessment*).
+    (Wang, Bovik, Sheikh & Simoncelli 2004, *Image quality assessment*). Values are counted
+    from black, on which the first factor depends.
 
     Parameters
     ----------
     x, y : Tensor of shape (n, channels, height, width)
         Images, and what they should be.
-    data_range : float
-        Distance between the darkest and the brightest value there can be.
+    limits : (float, float)
+        The darkest and the brightest value there can be; range is the difference.
     window : int, optional
         Side of the window, odd. By default 11, or the largest odd number that fits: 7 for
         images of 8 × 8.
@@ -81,7 +87,8 @@ def ssim(x: Tensor, y: Tensor, *, data_range: float = RANGE, window: int | None 
         If the images differ in shape, are empty or not finite, or the window is even or
         does not fit.
     """
-    a, b = _images(x, y, data_range)
+    a, b = _images(x, y, limits)
+    data_range = limits[1] - limits[0]
     channels, smallest = a.shape[1], min(a.shape[2:])
     if window is None:
         window = min(WINDOW, smallest - (smallest + 1) % 2)
@@ -108,14 +115,16 @@ def ssim(x: Tensor, y: Tensor, *, data_range: float = RANGE, window: int | None 
     return similarity.flatten(1).mean(dim=1).to(device=x.device, dtype=x.dtype)
 
 
-def _images(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
-    """Check two batches of images, and return them in float64 on one device."""
+def _images(x: Tensor, y: Tensor, limits: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Check two batches of images, and return them in float64 on one device, black at 0."""
     x, y = points(x, "x"), points(y, "y")
     if x.ndim != 4 or x.shape != y.shape:
         raise ValueError(
             "x and y must be images of the same shape (n, channels, height, width), not "
             f"{tuple(x.shape)} and {tuple(y.shape)}"
         )
-    positive(data_range, "data_range")
+    low, high = limits
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"limits must be two finite numbers, the lower first, not {limits!r}")
     a = double(x)
-    return a, double(y).to(a.device)
+    return a - low, double(y).to(a.device) - low

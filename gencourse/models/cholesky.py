@@ -18,7 +18,7 @@ from gencourse.training import History, train
 if TYPE_CHECKING:
     from gencourse.models.registry import System
 
-__all__ = ["LinearPushForward", "LinearSettings"]
+__all__ = ["LinearPushForward", "LinearSettings", "gaussian_fit"]
 
 
 @dataclass(frozen=True)
@@ -95,27 +95,12 @@ class LinearPushForward(PushForward):
     def maximise(self, x: Tensor) -> Tensor:
         """Set m and T where the likelihood of ``x``, shape ``(n, d)``, is greatest.
 
-        That is at m = (1/n) Σ_i x_i and Σ = (1/n) Σ_i (x_i - m)(x_i - m)ᵀ. Returned is the
-        mean log density there, in nats, a 0-d tensor.
-
-        Raises
-        ------
-        FloatingPointError
-            If the covariance is singular in spite of the ridge.
+        Returned is the mean log density there, in nats, a 0-d tensor. For what can go wrong,
+        see :func:`gaussian_fit`.
         """
-        n, d = x.shape
-        mean = x.mean(0)
-        centred = x - mean
-        covariance = centred.T @ centred / n
-        covariance.diagonal().add_(self.settings.ridge)
-        factor, failed = torch.linalg.cholesky_ex(covariance)
-        if failed:
-            raise FloatingPointError(
-                "the covariance is singular to working precision; give a larger ridge than "
-                f"{self.settings.ridge}, or data of about unit variance"
-            )
+        mean, factor = gaussian_fit(x, self.settings.ridge)
         self.mean, self.factor = mean.to(self.mean), factor.to(self.factor)
-        return self.log_prob(x.reshape(n, *self.event_shape)).mean()
+        return self.log_prob(x.reshape(-1, *self.event_shape)).mean()
 
     def working(self, x: Tensor) -> Tensor:
         """Return ``x`` in float64: there is no network here, and so no reason for less."""
@@ -131,3 +116,27 @@ class LinearPushForward(PushForward):
         z = torch.linalg.solve_triangular(T, (x - self.mean.to(x)).T, upper=False).T
         log_det = -T.diagonal().log().sum()
         return z, log_det.expand(len(x))
+
+
+def gaussian_fit(x: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Mean m and Cholesky factor T of the likeliest Gaussian for ``x`` of shape ``(n, d)``.
+
+    m = (1/n) Σ_i x_i and T Tᵀ = (1/n) Σ_i (x_i - m)(x_i - m)ᵀ + ridge I.
+
+    Raises
+    ------
+    FloatingPointError
+        If that covariance is singular in spite of the ridge.
+    """
+    n = len(x)
+    mean = x.mean(0)
+    centred = x - mean
+    covariance = centred.T @ centred / n
+    covariance.diagonal().add_(ridge)
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if failed:
+        raise FloatingPointError(
+            "the covariance is singular to working precision; give a larger ridge than "
+            f"{ridge}, or data of about unit variance"
+        )
+    return mean, factor

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gencourse import samplers
 from gencourse._validate import points, positive
-from gencourse.models._noising import centre_and_scale, time_network
+from gencourse.models._noising import time_network
+from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, averaged, minimise
 

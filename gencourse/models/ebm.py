@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gencourse import nets, samplers
 from gencourse._validate import points, positive
-from gencourse.models._noising import centre_and_scale
+from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, averaged, minimise
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EnergyModel", "EnergySettings"]
 
+LOG_2PI = math.log(2 * math.pi)
 ACCEPTANCE = 0.6  # of Langevin proposals, at which the step size is held
+ADAPTATION = 0.05  # change of the log step size for a step that is accepted always, or never
 
 
 @dataclass(frozen=True)
@@ -36,52 +38,53 @@ class EnergySettings:
     chains : int
         Persistent chains that are kept.
     langevin_steps : int
-        k, the Langevin steps of each chain before each training step.
+        k, the Langevin steps of a chain before each training step.
     width, depth : int
         Units and layers of the network; for images, channels at full resolution (``depth``
         follows from the images' size).
     batch : int
         Data, and chains that move, in each step.
     noise : float
-        Standard deviation of Gaussian noise added to the data, in data units; its density is
-        what is learned, and it is removed from samples. 0 for points.
+        Standard deviation of Gaussian noise that is added to the data, in their units. The
+        density is then that of the noised data, and samples are denoised. Images need it:
+        without, their density lies on a few grey levels, between which no chain moves.
     regulariser : float
-        Weight of the mean square of the energies, which keeps them from drifting.
+        Weight of the mean square of the network's values, which keeps them from drifting.
     lr : float
         Learning rate of Adam, decayed to 0 along a cosine.
     clip : float
         Greatest norm of the gradient.
     averaging : float
         Rate of the moving average of the weights that define the density; 1 means none.
-    sample_steps : int
-        Langevin steps between a stored chain and a sample.
+    sample_rounds : int
+        Rounds of k Langevin steps between a stored chain and a sample.
     temperatures, particles : int
-        Of the annealed importance sampling that estimates log Z.
+        Of the annealed importance sampling that estimates log Z after training.
     steps : int
         Training steps.
     """
 
     negatives: str = "pcd"
     chains: int = 1024
-    langevin_steps: int = 10
+    langevin_steps: int = 4
     width: int = 128
     depth: int = 3
     batch: int = 256
     noise: float = 0.0
     regulariser: float = 0.0
-    lr: float = 1e-3
+    lr: float = 2e-3
     clip: float = 1.0
-    averaging: float = 0.005
-    sample_steps: int = 100
+    averaging: float = 0.002
+    sample_rounds: int = 25
     temperatures: int = 200
     particles: int = 2000
-    steps: int = 2000
+    steps: int = 4000
 
     def __post_init__(self) -> None:
         if self.negatives not in ("pcd", "cd"):
             raise ValueError(f"negatives must be 'pcd' or 'cd', not {self.negatives!r}")
         for name in (
-            "chains", "langevin_steps", "width", "depth", "batch", "sample_steps",
+            "chains", "langevin_steps", "width", "depth", "batch", "sample_rounds",
             "temperatures", "particles", "steps",
         ):  # fmt: skip
             positive(getattr(self, name), name, integer=True)
@@ -101,7 +104,44 @@ class EnergySettings:
 
 
 class EnergyModel(GenerativeModel):
-    settings: EnergySettings
+    r"""A Gibbs density p(x) = e^{-V(x)} / Z with a network in its energy.
+
+    In coordinates u = (x - m) / s, in which the data have unit variance,
+
+        V(u) = ½ ‖u‖² + f_θ(u),
+
+    where the square holds the mass together, so that Z = ∫ e^{-V} is finite. The gradient of the
+    likelihood needs no Z:
+
+        ∇_θ E[-log p(x)] = E_data[∇_θ f_θ] - E_p[∇_θ f_θ].
+
+    The second mean is taken over chains that keep p invariant: Metropolis-adjusted Langevin
+    steps (:func:`gencourse.samplers.mala_step`), and once in a round a proposal from N(0, I), by
+    which chains in low dimension change modes. Persistent chains go on from where they stopped
+    (Tieleman 2008), those of contrastive divergence from the data (Hinton 2002). Log Z comes
+    after training from annealed importance sampling, starting at N(0, I).
+
+    Hinton 2002, *Training products of experts by minimizing contrastive divergence*;
+    Tieleman 2008, *Training restricted Boltzmann machines using approximations to the
+    likelihood gradient*; for images Nijkamp et al. 2020, *On the anatomy of MCMC-based maximum
+    likelihood learning of energy-based models*; deck D.
+
+    Attributes
+    ----------
+    network : nn.Sequential
+        f_θ in standardised coordinates; zero before training, so that p is N(m, s² I).
+    average : AveragedModel
+        The network with averaged weights, which defines the density.
+    chains : Tensor of shape (chains, *event_shape)
+        The persistent chains, in standardised coordinates.
+    step_size : Tensor
+        h of the Langevin steps, in the same coordinates; held where 60 % are accepted.
+    log_z, log_z_error : Tensor
+        Estimate of log Z in the same coordinates, and its standard error.
+    centre, scale : Tensor
+        m and s.
+    """
+
     Settings = EnergySettings
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "width": 32,
@@ -109,6 +149,7 @@ class EnergyModel(GenerativeModel):
         "noise": 0.15,
         "langevin_steps": 20,
     }
+    settings: EnergySettings
     chains: Tensor
     step_size: Tensor
     log_z: Tensor
@@ -125,14 +166,11 @@ class EnergyModel(GenerativeModel):
         self.average = averaged(self.network, s.averaging)
         self.register_buffer("chains", torch.randn(s.chains, *event_shape))
         self.register_buffer("step_size", torch.tensor(0.1))
-        d = math.prod(event_shape)
-        self.register_buffer("log_z", torch.tensor(d / 2 * math.log(2 * math.pi)))
+        # Of the untrained density, the standard normal one, log Z is known.
+        self.register_buffer("log_z", torch.tensor(math.prod(event_shape) / 2 * LOG_2PI))
         self.register_buffer("log_z_error", torch.tensor(0.0))
         self.register_buffer("centre", torch.zeros(event_shape if len(event_shape) == 1 else ()))
         self.register_buffer("scale", torch.tensor(1.0))
-
-    def _log_f(self, network: nn.Module, u: Tensor) -> Tensor:
-        return -network(u)[:, 0] - 0.5 * u.square().flatten(1).sum(1)
 
     def _fit(
         self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any
@@ -144,25 +182,20 @@ class EnergyModel(GenerativeModel):
             if s.noise:
                 x = x + s.noise * self.noise(*x.shape, generator=generator)
             u = (x - self.centre) / self.scale
+            order = torch.randperm(s.chains, generator=generator, device=x.device)
+            index = order[: s.batch]
+            v = self.chains[index] if s.negatives == "pcd" else u[: s.chains]
             with nets.frozen(self.network):
-                if s.negatives == "pcd":
-                    order = torch.randperm(s.chains, generator=generator, device=x.device)
-                    index = order[: s.batch]
-                    start = self.chains[index]
-                else:
-                    start = u
-                v, acceptance, jumps = self._move(
-                    self.network, start, s.langevin_steps, generator
-                )
-            if s.negatives == "pcd":
-                self.chains[index] = v
-            self.step_size *= (0.05 * (acceptance - ACCEPTANCE)).exp()
-            f = self.network(torch.cat([u, v]))[:, 0]
-            data, model = f.split([len(u), len(v)])
-            gap = data.mean() - model.mean()
+                v, acceptance = self._round(self.network, v, generator)
+            self.chains[index] = v
+            self.step_size *= (ADAPTATION * (acceptance - ACCEPTANCE)).exp()
+            f_data, f_model = self.network(torch.cat([u, v]))[:, 0].split([len(u), len(v)])
+            gap = f_data.mean() - f_model.mean()
+            square = f_data.square().mean() + f_model.square().mean()
             return {
-                "loss": gap + s.regulariser * f.square().mean(),
-                "gap": gap, "acc": acceptance, "jumps": jumps, "h": self.step_size.clone(),
+                "loss": gap + s.regulariser * square,
+                "energy_gap": gap,
+                "acceptance": acceptance,
             }
 
         self.train()
@@ -183,63 +216,112 @@ class EnergyModel(GenerativeModel):
             )
         finally:
             self.eval()
-        self._normalise(generator)
+        found = self.estimate_log_z(generator=generator)
+        self.log_z = found.log_z.to(self.log_z)
+        self.log_z_error = found.standard_error.to(self.log_z)
         return history
 
-    def _move(self, network, u, steps, generator):
-        def log_f(u):
+    def _log_f(self, network: nn.Module, u: Tensor) -> Tensor:
+        """-V(u), shape ``(n,)``."""
+        return -0.5 * u.square().flatten(1).sum(1) - network(u)[:, 0]
+
+    @torch.no_grad()
+    def _round(
+        self, network: nn.Module, u: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Move chains by one jump and k Langevin steps; return them and the steps' acceptance."""
+
+        def log_f(u: Tensor) -> Tensor:
             return self._log_f(network, u)
+
+        # The jump: an independent proposal q = N(0, I), for which p(u') q(u) / p(u) q(u') is
+        # exp(f(u) - f(u')): the square in V is the log density of q.
+        proposal = self._like(u, generator)
+        f_here, f_there = network(torch.cat([u, proposal]))[:, 0].split(len(u))
+        jumped = samplers.metropolis(f_here - f_there, generator=generator)
+        u = torch.where(jumped.reshape(-1, *[1] * (u.ndim - 1)), proposal, u)
 
         here = samplers.position(log_f, u)
         acceptance = torch.zeros_like(self.step_size)
-        jumps = torch.zeros_like(self.step_size)
-        for _ in range(steps):
-            here, yes = samplers.mala_step(log_f, here, self.step_size, generator=generator)
-            acceptance += yes.float().mean() / steps
-            if JUMP and (JUMP=="all" or _==steps-1):
-                where = u.device if generator is None else generator.device
-                fresh = torch.randn(u.shape, generator=generator, device=where).to(u)
-                there = samplers.position(log_f, fresh)
-                r = -network(fresh)[:, 0] + network(here.x)[:, 0]
-                ok = samplers.metropolis(r, generator=generator)
-                here = samplers.chosen(ok, there, here)
-                jumps += ok.float().mean() / (steps if JUMP=="all" else 1)
-        return here.x, acceptance, jumps
+        for _ in range(self.settings.langevin_steps):
+            here, accepted = samplers.mala_step(log_f, here, self.step_size, generator=generator)
+            acceptance += accepted.to(acceptance).mean() / self.settings.langevin_steps
+        return here.x, acceptance
 
-    def _normalise(self, generator):
+    def _like(self, u: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Standard normal numbers in the shape and precision of ``u``."""
+        return self.noise(*u.shape, generator=generator).to(u)
+
+    def estimate_log_z(
+        self, *, generator: torch.Generator | None = None
+    ) -> samplers.AnnealedImportance:
+        """Estimate log Z of e^{-V}, in standardised coordinates, by annealed importance sampling.
+
+        Along p_0^{1-β} e^{-βV} with p_0 = N(0, I), whose widths shrink as β grows; the leapfrog
+        step ε shrinks from that of N(0, I) to that of the trained chains as if the precisions,
+        1 / ε², were mixed like the exponents. The temperatures are dense near β = 0, where the
+        density changes fastest.
+        """
         s = self.settings
-        beta = (torch.arange(1, s.temperatures + 1) / s.temperatures) ** POWER
-        x = self.noise(s.particles, *self.event_shape, generator=generator)
-        d = x[0].numel()
-        eps = (2 * self.step_size).sqrt()
-        eps = 1 / (1 + beta.to(eps) / eps**2).sqrt()
-        self.ais = samplers.ais(
+        u = self._like(self.chains[:1].expand(s.particles, *self.event_shape), generator)
+        constant = math.prod(self.event_shape) / 2 * LOG_2PI
+        β = (torch.arange(1, s.temperatures + 1, dtype=torch.float64) / s.temperatures) ** 3
+        final = (2 * self.step_size).sqrt()
+        ε = 1 / (1 + β.to(final) * (1 / final.square() - 1)).sqrt()
+        return samplers.ais(
             lambda u: self._log_f(self.average, u),
-            lambda u: -0.5 * u.square().flatten(1).sum(1) - d / 2 * math.log(2 * math.pi),
-            x,
-            temperatures=beta,
-            step_size=eps,
+            lambda u: -0.5 * u.square().flatten(1).sum(1) - constant,
+            u,
+            temperatures=β,
+            step_size=ε,
             generator=generator,
         )
-        self.log_z = self.ais.log_z.to(self.log_z)
-        self.log_z_error = self.ais.standard_error.to(self.log_z)
 
     def log_prob(self, x: Tensor) -> Tensor:
+        """Return the log density in nats, shape ``(n,)``, in the dtype of ``x``.
+
+        Its error is that of the estimated constant, ``log_z_error``, and the same for all x. For
+        images it is the density of images with noise of standard deviation
+        ``settings.noise`` added.
+        """
         x = points(x, "x", self.event_shape)
         u = (x.to(self.scale) - self.centre) / self.scale
-        d = math.prod(self.event_shape)
-        log_p = self._log_f(self.average, u) - self.log_z - d * self.scale.log()
-        return log_p.to(x.dtype)
+        # dx = s^d du
+        log_volume = math.prod(self.event_shape) * self.scale.log()
+        return (self._log_f(self.average, u) - self.log_z - log_volume).to(x.dtype)
 
     @torch.no_grad()
-    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, rounds: int | None = None
+    ) -> Tensor:
+        """Draw ``n`` samples: stored chains, moved on until they have forgotten each other.
+
+        Where the data were noised, the mean of the data given the noised sample is returned,
+        E[x | y] = y + σ² ∇log p(y) (Saremi & Hyvärinen 2019, *Neural empirical Bayes*).
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        generator : torch.Generator, optional
+            Source of randomness, on any device.
+        rounds : int, optional
+            Rounds of Langevin steps, by default ``settings.sample_rounds``.
+        """
         positive(n, "n", integer=True)
+        rounds = self.settings.sample_rounds if rounds is None else rounds
+        positive(rounds, "rounds", integer=True)
         where = self.device if generator is None else generator.device
-        index = torch.randint(self.settings.chains, (n,), generator=generator, device=where)
-        u, *_ = self._move(
-            self.average, self.chains[index.to(self.device)], self.settings.sample_steps, generator
-        )
+        index = torch.randint(len(self.chains), (n,), generator=generator, device=where)
+        u = self.chains[index.to(self.device)]
+        for _ in range(rounds):
+            u, _ = self._round(self.average, u, generator)
+        if self.settings.noise:
+            sigma = self.settings.noise / self.scale
+            u = (
+                u
+                + sigma.square()
+                * samplers.position(lambda u: self._log_f(self.average, u), u).score
+            )
         x = self.centre + self.scale * u
-        return x
-JUMP="all"
-POWER=2
+        return x.clamp(-1, 1) if len(self.event_shape) == 3 else x

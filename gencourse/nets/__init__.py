@@ -9,12 +9,24 @@ from __future__ import annotations
 from gencourse.nets.autoencoder import decoder, encoder
 from gencourse.nets.dcgan import dcgan_discriminator, dcgan_generator
 from gencourse.nets.energy import energy_network
+from gencourse.nets.masked import MaskedLinear, MaskedMLP
+from gencourse.nets.masked_convolution import Dropout, MaskedConv2d, MaskedConvolutions
+from gencourse.nets.mixtures import DiscretisedLogistics, MixtureOfGaussians, spread_out
 from gencourse.nets.mlp import mlp
 from gencourse.nets.parameters import frozen, parameter_count
+from gencourse.nets.residual import ResidualConvolutions
 from gencourse.nets.time import TimeFeatures, TimeMLP
 from gencourse.nets.unet import TimeUNet
 
 __all__ = [
+    "DiscretisedLogistics",
+    "Dropout",
+    "MaskedConv2d",
+    "MaskedConvolutions",
+    "MaskedLinear",
+    "MaskedMLP",
+    "MixtureOfGaussians",
+    "ResidualConvolutions",
     "TimeFeatures",
     "TimeMLP",
     "TimeUNet",
@@ -26,4 +38,5 @@ __all__ = [
     "frozen",
     "mlp",
     "parameter_count",
+    "spread_out",
 ]

@@ -101,6 +101,12 @@ class MaskedMLP(nn.Module):
         """Map x of shape ``(n, d)`` to the outputs, shape ``(n, outputs, d)``, in one pass."""
         return self.layers(x).unflatten(1, (self.outputs, self.d))
 
+    def bias_of_outputs(self) -> Tensor:
+        """Return the bias of the last layer as ``(outputs, d)``, a view of the parameter's data."""
+        bias = self.layers[-1].bias
+        assert isinstance(bias, Tensor)
+        return bias.data.view(self.outputs, self.d)
+
     def ancestral(self, n: int, choose: Choose) -> tuple[Tensor, Tensor]:
         """Choose the coordinates in turn, each in the light of the earlier ones: d passes.
 

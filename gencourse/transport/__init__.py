@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from gencourse.transport.distance import wasserstein
+from gencourse.transport.semidiscrete import SemiDiscreteMap, SemiDiscreteSolver, semi_discrete
 
-__all__ = ["wasserstein"]
+__all__ = ["SemiDiscreteMap", "SemiDiscreteSolver", "semi_discrete", "wasserstein"]

@@ -3,9 +3,9 @@ r"""Semi-discrete transport: from a continuous law onto finitely many points.
 By Brenier's theorem the cheapest map for the cost |x - y|² is the gradient of a convex
 function, here the greatest of n planes, one over each target:
 
-.. math:: u_h(x) = \max_i \big(\langle x, y_i\rangle + h_i\big), \qquad T(x) = \nabla u_h(x) = y_{i(x)}.
+.. math:: u_h(x) = \max_i \big(\langle x, y_i\rangle + h_i\big), \qquad T = \nabla u_h .
 
-The region where plane i is on top is cell i, and all of it goes to y_i. The heights h for which
+The region where plane i is on top is cell i, and T takes all of it to y_i. The heights h for which
 cell i holds the mass w_i minimise a convex energy (X. Gu, F. Luo, J. Sun & S.-T. Yau 2016,
 *Variational principles for Minkowski type problems*; deck C),
 
@@ -22,15 +22,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gencourse._precision import BLOCK
+from gencourse._precision import BLOCK, double
 from gencourse._validate import finite, generator_on, points, positive, unknown_name
 
 __all__ = ["SOURCES", "SemiDiscreteMap", "SemiDiscreteSolver", "semi_discrete"]
 
-LOOK = 8  # batches at once that a solver judges its heights by
-STALLED = 0.9  # what residuals must shrink to from look to look, or the steps become shorter
+LOOK = 8  # batches that a solver judges its heights by
+SHORTEN = 0.7  # factor on the learning rate after a look that finds no progress
 
-#: A function (n, generator) that draws n points of the source, shape ``(n, d)``.
+#: A function (n, generator) that draws n points of the source, shape ``(n, d)``; the generator
+#: may live on another device than the points, or be None.
 Sampler = Callable[[int, torch.Generator | None], Tensor]
 
 
@@ -63,8 +64,8 @@ class SemiDiscreteMap(nn.Module):
     masses : Tensor of shape (n,), optional
         The mass w that each shall receive, positive; scaled to sum 1. By default all equal.
     heights : Tensor of shape (n,), optional
-        The heights h. By default those for which the cells are the Voronoi cells of the
-        targets, shrunk to the width of the source: with cells that all hold some mass.
+        The heights h. By default those that would be right if source and targets had elliptic
+        laws: a start from which most cells already hold some mass.
     source : {"uniform", "normal"} or callable (n, generator) -> Tensor of shape (n, d)
         The law of x: uniform on [-1/2, 1/2]^d, standard normal, or whatever a sampler draws.
 
@@ -123,7 +124,7 @@ class SemiDiscreteMap(nn.Module):
         self.register_buffer("targets", y.clone())
         self.register_buffer("masses", w / w.sum())
         self.register_buffer("residual", y.new_tensor(float("inf")))
-        start = self._voronoi() if heights is None else _vector(heights, "heights", y)
+        start = self._elliptic() if heights is None else _vector(heights, "heights", y)
         self.register_buffer("heights", start.clone())
 
     def cell(self, x: Tensor) -> Tensor:
@@ -150,9 +151,11 @@ class SemiDiscreteMap(nn.Module):
         if k > len(self.targets):
             raise ValueError(f"there are only {len(self.targets)} cells, and k is {k}")
         with torch.no_grad():
-            if k == 1:
-                return torch.cat([rows.argmax(1, keepdim=True) for rows in self._planes(x, self.heights)])
-            return torch.cat([rows.topk(k, dim=1).indices for rows in self._planes(x, self.heights)])
+            parts = [
+                rows.argmax(1, keepdim=True) if k == 1 else rows.topk(k, dim=1).indices
+                for rows in self._planes(self._at(x), self.heights)
+            ]
+        return torch.cat(parts)
 
     def angle(self, i: Tensor, j: Tensor) -> Tensor:
         r"""Angle in radians between planes i and j, that is between their normals (y, -1).
@@ -203,13 +206,19 @@ class SemiDiscreteMap(nn.Module):
 
     @torch.no_grad()
     def cell_masses(self, n: int = 2**17, *, generator: torch.Generator | None = None) -> Tensor:
-        """Estimate P[X in cell i] from n evenly spread points of the source, shape ``(targets,)``."""
-        return self._shares(self.spread_source(n, generator=generator), self.heights)
+        """Estimate P[X in cell i] from n evenly spread points of the source.
+
+        Returns
+        -------
+        Tensor of shape (targets,)
+            Sums to 1. Without a generator always from the same points.
+        """
+        return self._shares(self.spread_source(n, generator=generator_on(generator)), self.heights)
 
     @torch.no_grad()
     def cost(self, n: int = 2**17, *, generator: torch.Generator | None = None) -> Tensor:
-        """Estimate E|X - T(X)|², the squared W₂ if the cells have their masses; a scalar."""
-        x = self.spread_source(n, generator=generator)
+        """Estimate E|X - T(X)|² in the same way; W₂² if the cells have their masses."""
+        x = self.spread_source(n, generator=generator_on(generator))
         return (x - self.map(x)).square().sum(1).mean()
 
     def _at(self, x: Tensor) -> Tensor:
@@ -222,7 +231,7 @@ class SemiDiscreteMap(nn.Module):
         # Measured from their mean: what is common to all targets only costs digits.
         y = (y - y.mean(0)).T
         rows = max(1, (BLOCK if x.device.type == "cpu" else 64 * BLOCK) // len(self.targets))
-        for block in self._at(x).split(rows):
+        for block in x.split(rows):
             yield torch.addmm(h, block, y)
 
     def _shares(self, x: Tensor, h: Tensor) -> Tensor:
@@ -242,20 +251,34 @@ class SemiDiscreteMap(nn.Module):
             )
         return x.to(self.targets)
 
-    def _voronoi(self) -> Tensor:
-        """Heights of the linear map x ↦ ȳ + (σ_y/σ_x)(x - x̄), the solution between two balls.
+    def _elliptic(self) -> Tensor:
+        r"""Heights of the solution between two elliptic laws with these covariances and radii.
 
-        Its potential u has the conjugate u*(y) = (σ_x/σ_y) |y - ȳ|²/2 + ⟨x̄, y - ȳ⟩, and
-        h = -u* makes plane i touch it.
+        With :math:`\rho^2 = y^\top \Sigma_y^{-1} y`, and R the increasing map of the quantiles of
+        ρ to those of \|x\|, target y comes from :math:`\Sigma_y^{-1/2} y\, R(\rho)/\rho`. Along
+        the ray to y this integrates to the conjugate of u, and h = -u* lets plane i touch u:
+
+        .. math:: u^*(y) = \frac{y^\top \Sigma_y^{-1/2} y}{\rho^2} \int_0^\rho R(r)\,dr .
         """
         # A generator of its own: building a map neither depends on nor disturbs anyone's dice.
-        generator = torch.Generator().manual_seed(0)
-        x = self.spread_source(4096, generator=generator)
-        y = self.targets - self.targets.mean(0)
-        width = (x - x.mean(0)).square().mean().sqrt()
-        spread = y.square().mean().sqrt().clamp_min(torch.finfo(y.dtype).tiny)
-        h = -(width / spread) * y.square().sum(1) / 2 - y @ x.mean(0)
-        return h - h.mean()
+        x = double(self.spread_source(4096, generator=torch.Generator().manual_seed(0)))
+        y = double(self.targets)
+        y, centre = y - y.mean(0), x.mean(0)
+        variances, axes = torch.linalg.eigh(y.T @ y / len(y))
+        variances = variances.clamp_min(1e-6 * float(variances[-1]) or 1.0)
+        along = (y @ axes).square()
+        rho = (along / variances).sum(1).sqrt()
+        ranks = (torch.arange(len(y)).to(y) + 0.5) / len(y)
+        radii = torch.quantile((x - centre).norm(dim=1), ranks)
+        r, order = rho.sort()
+        zero = r.new_zeros(1)
+        steps = torch.diff(r, prepend=zero) * (radii + torch.cat([zero, radii[:-1]])) / 2
+        integral = torch.empty_like(r)
+        integral[order] = steps.cumsum(0)
+        tiny = torch.finfo(r.dtype).tiny
+        h = -(along / variances.sqrt()).sum(1) * integral / rho.square().clamp_min(tiny)
+        h -= y @ centre
+        return (h - h.mean()).to(self.targets)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Make room first: a saved map may have another number of targets."""
@@ -271,10 +294,10 @@ class SemiDiscreteSolver:
     r"""Adam on the convex energy E(h), a step at a time, so that any training loop can run it.
 
     Each step estimates the gradient from fresh points of the source. After every ``patience``
-    steps their mean gradient and mean heights are looked at: together they see ``patience``
-    times as many points. If ‖mean gradient‖₂ is below ``tolerance``, the mean heights are the
-    solution. If it has not improved, the steps were too long or the points too few: the search
-    goes on from the best heights with half the learning rate and twice the points.
+    steps the mean of their heights is looked at, with eight fresh batches. If the norm of its
+    gradient, the residual, is below ``tolerance``, it is the solution. If it has not become
+    smaller, the search goes on from the best heights with a smaller learning rate. And if the
+    residual is mostly sampling noise, so that progress could not be seen, batches are doubled.
 
     Parameters
     ----------
@@ -306,7 +329,7 @@ class SemiDiscreteSolver:
         self,
         transport: SemiDiscreteMap,
         *,
-        lr: float = 0.005,
+        lr: float = 0.003,
         batch: int = 2**13,
         largest_batch: int = 2**17,
         patience: int = 30,
@@ -363,10 +386,12 @@ class SemiDiscreteSolver:
         """Judge the mean heights of the last steps, and set out on the next ones."""
         transport = self.transport
         mean = self.heights / self.seen
-        x = transport.spread_source(LOOK * self.batch, generator=generator)
-        residual = (transport._shares(x, mean) - transport.masses).norm()
-        value = residual.item()
-        stalled = value > STALLED * self.best
+        batches = (transport.spread_source(self.batch, generator=generator) for _ in range(LOOK))
+        shares = torch.stack([transport._shares(x, mean) for x in batches])
+        residual = (shares.mean(0) - transport.masses).norm()
+        noise = (shares.var(0).sum() / LOOK).sqrt()  # what of the residual more points would lift
+        value, floor = torch.stack([residual, noise]).tolist()
+        stalled = value > self.best
         if value < self.best:
             self.best = value
             transport.heights.copy_(mean)
@@ -375,9 +400,9 @@ class SemiDiscreteSolver:
         if stalled:
             self.h.copy_(transport.heights)
             for group in self.adam.param_groups:
-                group["lr"] /= 2
-            if value < self.batch**-0.5:  # the noise of a step, were its points independent
-                self.batch = min(2 * self.batch, self.largest_batch)
+                group["lr"] *= SHORTEN
+        if floor > value / 2:
+            self.batch = min(2 * self.batch, self.largest_batch)
         self.seen = 0
         self.heights.zero_()
 
@@ -410,7 +435,7 @@ def semi_discrete(
     masses: Tensor | None = None,
     source: str | Sampler = "uniform",
     steps: int = 5000,
-    lr: float = 0.005,
+    lr: float = 0.003,
     batch: int = 2**13,
     tolerance: float = 2e-3,
     generator: torch.Generator | None = None,

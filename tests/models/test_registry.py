@@ -30,6 +30,11 @@ PAIRS = tuple(
 )
 # Enough of each to train in a moment.
 SMALL: dict[str, dict[str, Any]] = {
+    "made": {"components": 2, "width": 6, "depth": 1, "batch": 8},
+    "nice": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
+    "realnvp": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
+    "maf": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
+    "iaf": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
     "kde": {"centres": 60, "held_out": 20},
     "gmm": {"components": 3},
     "gan": {"width": 4, "depth": 1, "batch": 8},
