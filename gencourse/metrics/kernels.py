@@ -122,11 +122,7 @@ def polynomial(
     positive(degree, "degree", integer=True)
     x, y = x.flatten(1), y.flatten(1)
     scale = 1 / x.shape[1] if scale is None else scale
-    base = torch.addmm(x.new_tensor(offset), x, y.T, alpha=scale)
-    power = base
-    for _ in range(degree - 1):  # products, several times faster than pow
-        power = power * base
-    return power
+    return torch.addmm(x.new_tensor(offset), x, y.T, alpha=scale).pow(degree)
 
 
 def negative_distance(x: Tensor, y: Tensor) -> Tensor:

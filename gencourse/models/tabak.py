@@ -65,7 +65,7 @@ class RadialSettings:
 
 
 class RadialMap(NamedTuple):
-    """Moves points of the ball of radius α around c along its radii, and no others.
+    r"""Moves points of the ball of radius α around c along its radii, and no others.
 
     φ(y) = y + β f(r) (y - c) with r = ‖y - c‖ and f(r) = max(0, 1 - r/α). For \\|β\\| < 1 it is
     increasing along each radius, and leaves the centre and the surface where they are. Its
@@ -99,7 +99,7 @@ class RadialMap(NamedTuple):
         a = 1 + self.beta
         # The smaller root of a quadratic, written so that nothing cancels as β or R goes to 0.
         root = (a.square() - 4 * self.beta * R / self.radius).clamp_min(0).sqrt()
-        shrink = torch.where(R < self.radius, 2 / (a + root), 1.0)  # r / R
+        shrink = torch.where(self.radius > R, 2 / (a + root), 1.0)  # r / R
         return self.centre + shrink[:, None] * offset
 
 
@@ -214,7 +214,7 @@ class RadialFlow(PushForward):
         s, d = self.settings, y.shape[1]
         centre = s.furthest * self.noise(s.candidates, d, generator=generator)
         u = torch.rand(s.candidates, generator=generator, device=y.device)
-        share = s.smallest ** u
+        share = s.smallest**u
         # A ball of volume V around c holds about V (2π)^(-d/2) exp(-‖c‖²/2) of N(0, I). Far out
         # that would make it larger than all the data, so the exponent is bounded.
         log_unit_ball = 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1)

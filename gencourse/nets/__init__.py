@@ -17,10 +17,13 @@ from gencourse.nets.parameters import frozen, parameter_count
 from gencourse.nets.residual import ResidualConvolutions
 from gencourse.nets.time import TimeFeatures, TimeMLP
 from gencourse.nets.unet import TimeUNet
+from gencourse.nets.vector_field import ConvField, MLPField
 
 __all__ = [
+    "ConvField",
     "DiscretisedLogistics",
     "Dropout",
+    "MLPField",
     "MaskedConv2d",
     "MaskedConvolutions",
     "MaskedLinear",

@@ -34,7 +34,7 @@ def spread_out(bias: Tensor, components: int, *, reach: float) -> None:
     _, mean, log_scale = bias.unflatten(0, (3, components)).unbind(0)
     places = torch.linspace(-reach, reach, components, device=bias.device)
     mean.copy_(places[:, None].expand_as(mean) if components > 1 else torch.zeros_like(mean))
-    log_scale.fill_(math.log(2 * reach / components))
+    log_scale.fill_(math.log(2 * reach / (components + 1)))
 
 
 def _unpack(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:

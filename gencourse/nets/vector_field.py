@@ -1,60 +1,74 @@
-"""Vector fields v(z, t) for continuous flows, with their divergence at little extra cost.
+"""Vector fields v(z, t) for continuous flows, and their divergence at little extra cost.
 
-Both networks alternate linear maps and an activation σ, so the Jacobian ∂v/∂z is a product of
-weights and of diagonal matrices σ′. Products of it are therefore computed forwards, along with
-v itself, and training needs no derivative of a derivative.
+The networks alternate linear maps and an activation σ, so the Jacobian ∂v/∂z is a product of
+weights and of diagonal matrices of σ′, which are known once v is. The divergence is computed
+from them forwards, along with v, and training needs no derivative of a derivative.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-__all__ = ["MLPField", "VectorField", "time_features"]
+from gencourse._validate import positive
+from gencourse.nets.time import TimeFeatures
 
-FREQUENCIES = 2
-
-
-def time_features(t: Tensor) -> Tensor:
-    """Return t, sin πjt and cos πjt for j = 1, 2: smooth functions of a time in [0, 1]."""
-    j = math.pi * torch.arange(1, FREQUENCIES + 1, device=t.device, dtype=t.dtype)
-    return torch.cat([t.reshape(1), (j * t).sin(), (j * t).cos()])
+__all__ = ["ConvField", "Instant", "MLPField", "VectorField"]
 
 
-class VectorField(nn.Module):
-    """A function v(z, t) on rows of d numbers, with a divergence."""
+class Instant(ABC):
+    """A vector field at one time, z ↦ v(z, t), on rows of d numbers."""
 
-    #: Whether the divergence is estimated, and ``with_divergence`` wants a probe.
-    stochastic: bool
+    @abstractmethod
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return v(z, t), shape ``(n, d)``."""
 
-    def with_divergence(
-        self, z: Tensor, t: Tensor, probe: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return v(z, t), ``(n, d)``, and tr ∂v/∂z, ``(n,)``, or an estimate of it.
+    @abstractmethod
+    def with_divergence(self, z: Tensor, probe: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return v(z, t), ``(n, d)``, and tr ∂v/∂z or an estimate of it, ``(n, 1)``.
 
         Parameters
         ----------
         z : Tensor of shape (n, d)
-        t : Tensor
-            Time in [0, 1], 0-d.
         probe : Tensor of shape (n, d), optional
-            ε with E[ε εᵀ] = I, for fields whose divergence is estimated.
+            ε, random with E[ε εᵀ] = I, for fields whose divergence is estimated.
         """
-        raise NotImplementedError
+
+
+class VectorField(nn.Module, ABC):
+    """A vector field v(z, t) for times t in [0, 1]."""
+
+    #: Whether the divergence is an estimate, for which a probe has to be given.
+    estimates: bool
+
+    @abstractmethod
+    def at(self, times: Tensor) -> Sequence[Instant]:
+        """Return the field at each of ``times``, shape ``(m,)``.
+
+        A solver knows all its times beforehand, and what depends on time alone is computed
+        for all of them at once.
+        """
+
+    def forward(self, z: Tensor, t: Tensor | float) -> Tensor:
+        """v(z, t), shape ``(n, d)``, at one time for all rows."""
+        (instant,) = self.at(torch.as_tensor(t, dtype=z.dtype, device=z.device).reshape(1))
+        return instant(z)
 
 
 class MLPField(VectorField):
-    """Two hidden layers of tanh, whose divergence is exact at the price of one layer.
+    """Two hidden layers of tanh, whose divergence is exact at the price of one more layer.
 
-    v = W₃ σ(a₂),  a₂ = W₂ σ(a₁) + b₂(t),  a₁ = W₁ z + b₁(t), and b₃(t) added to v. Hence, with
-    ∘ the product entry by entry, and in any dimension d::
+    v = W₃ σ(a₂) + b₃(t) with a₂ = W₂ σ(a₁) + b₂(t) and a₁ = W₁ z + b₁(t). Hence, in any
+    dimension d and with ∘ the product entry by entry::
 
-        tr ∂v/∂z = tr W₃ diag σ′(a₂) W₂ diag σ′(a₁) W₁ = σ′(a₂)ᵀ (W₂ ∘ (W₁ W₃)ᵀ) σ′(a₁)
+        tr ∂v/∂z = tr W₃ diag(σ′(a₂)) W₂ diag(σ′(a₁)) W₁ = σ′(a₂)ᵀ (W₂ ∘ (W₁ W₃)ᵀ) σ′(a₁)
 
-    where automatic differentiation would take d passes backwards.
+    where automatic differentiation would pass backwards d times.
 
     Parameters
     ----------
@@ -62,35 +76,136 @@ class MLPField(VectorField):
         d.
     width : int
         Units in each hidden layer.
+    frequencies : int
+        Of the features by which the biases see the time, up to 2π.
     """
 
-    stochastic = False
+    estimates = False
 
-    def __init__(self, dimension: int, *, width: int = 64) -> None:
+    def __init__(self, dimension: int, *, width: int = 64, frequencies: int = 4) -> None:
         super().__init__()
-        self.first = nn.Linear(dimension, width, bias=False)
-        self.second = nn.Linear(width, width, bias=False)
-        self.third = nn.Linear(width, dimension, bias=False)
-        self.biases = nn.Linear(2 * FREQUENCIES + 1, 2 * width + dimension)
-        nn.init.zeros_(self.third.weight)  # the flow starts as the identity, or near it
+        positive(dimension, "dimension", integer=True)
+        positive(width, "width", integer=True)
+        self.W1 = nn.Parameter(torch.randn(width, dimension) / math.sqrt(dimension))
+        self.W2 = nn.Parameter(torch.randn(width, width) / math.sqrt(width))
+        self.W3 = nn.Parameter(torch.zeros(dimension, width))  # the flow starts at rest
+        self.features = TimeFeatures(frequencies, highest=2 * math.pi)
+        self.biases = nn.Linear(2 * frequencies, 2 * width + dimension)
+        with torch.no_grad():
+            self.biases.weight[2 * width :] = 0
+            self.biases.bias[2 * width :] = 0
 
-    def with_divergence(
-        self, z: Tensor, t: Tensor, probe: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """See :meth:`VectorField.with_divergence`; no probe is needed."""
-        W1, W2, W3 = self.first.weight, self.second.weight, self.third.weight
-        w = len(W1)
-        b1, b2, b3 = self.biases(time_features(t)).split([w, w, len(W3)])
-        h1 = torch.addmm(b1, z, W1.T).tanh()
-        h2 = torch.addmm(b2, h1, W2.T).tanh()
-        v = torch.addmm(b3, h2, W3.T)
+    def at(self, times: Tensor) -> list[Instant]:
+        """See :meth:`VectorField.at`."""
+        width, d = self.W1.shape
+        rows = self.biases(self.features(times))
+        paths = (self.W2 * (self.W1 @ self.W3).T).T
+        return [MLPInstant(self, row.split([width, width, d]), paths) for row in rows]
+
+
+class MLPInstant(Instant):
+    """An :class:`MLPField` at one time."""
+
+    def __init__(self, field: MLPField, biases: Sequence[Tensor], paths: Tensor) -> None:
+        self.field, self.biases, self.paths = field, biases, paths
+
+    def _layers(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        b1, b2, b3 = self.biases
+        h1 = torch.addmm(b1, z, self.field.W1.T).tanh()
+        h2 = torch.addmm(b2, h1, self.field.W2.T).tanh()
+        return h1, h2, torch.addmm(b3, h2, self.field.W3.T)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """See :meth:`Instant.__call__`."""
+        return self._layers(z)[2]
+
+    def with_divergence(self, z: Tensor, probe: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See :meth:`Instant.with_divergence`; a probe is not needed."""
+        h1, h2, v = self._layers(z)
         d1, d2 = 1 - h1 * h1, 1 - h2 * h2  # tanh′ = 1 - tanh²
-        paths = W2 * (W1 @ W3).T
-        return v, (d2 * (d1 @ paths.T)).sum(1)
+        return v, (d2 * (d1 @ self.paths)).sum(1, keepdim=True)
 
-    def forward(self, z: Tensor, t: Tensor) -> Tensor:
-        """v(z, t), shape ``(n, d)``."""
-        b1, b2, b3 = self.biases(time_features(t)).split(
-            [len(self.first.weight), len(self.second.weight), len(self.third.weight)]
+
+class ConvField(VectorField):
+    """Convolutions on images, whose divergence is estimated (Hutchinson 1989).
+
+    With a random vector ε of independent signs, E[εᵀ (∂v/∂z) ε] = tr ∂v/∂z. The product
+    (∂v/∂z) ε goes through the network beside the image: linear maps act on it as on the image,
+    and where the image passes an activation it is multiplied by σ′ there.
+
+    Images are cut into a coarser grid with more channels (as in Real-NVP) until that grid is
+    at most 7 wide; the hidden layers are residual, h ← h + σ(W h + b(t)).
+
+    Parameters
+    ----------
+    event_shape : (channels, height, width)
+        Shape of an image; the field acts on flattened images.
+    width : int
+        Channels of the hidden layers.
+    depth : int
+        Hidden layers.
+    frequencies : int
+        Of the features by which the biases see the time, up to 2π.
+    """
+
+    estimates = True
+
+    def __init__(
+        self, event_shape: Sequence[int], *, width: int = 64, depth: int = 3, frequencies: int = 4
+    ) -> None:
+        super().__init__()
+        positive(width, "width", integer=True)
+        positive(depth, "depth", integer=True)
+        channels, height, wide = event_shape
+        self.event_shape = tuple(event_shape)
+        self.block = 1  # side of the blocks of pixels that become channels
+        while max(height, wide) > 7 and height % 2 == wide % 2 == 0:
+            height, wide, self.block = height // 2, wide // 2, 2 * self.block
+        channels *= self.block**2
+        self.width = width
+        sizes = [channels] + [width] * depth
+        self.hidden = nn.ModuleList(
+            nn.Conv2d(a, width, 3, padding=1, bias=False) for a in sizes[:-1]
         )
-        return self.third((self.second((self.first(z) + b1).tanh()) + b2).tanh()) + b3
+        self.last = nn.Conv2d(width, channels, 3, padding=1, bias=False)
+        nn.init.zeros_(self.last.weight)  # the flow starts at rest
+        self.features = TimeFeatures(frequencies, highest=2 * math.pi)
+        self.biases = nn.Linear(2 * frequencies, width * depth)
+
+    def at(self, times: Tensor) -> list[Instant]:
+        """See :meth:`VectorField.at`."""
+        rows = self.biases(self.features(times))
+        return [ConvInstant(self, row[:, None, None].split(self.width)) for row in rows]
+
+
+class ConvInstant(Instant):
+    """A :class:`ConvField` at one time."""
+
+    def __init__(self, field: ConvField, biases: Sequence[Tensor]) -> None:
+        self.field, self.biases = field, biases
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """See :meth:`Instant.__call__`."""
+        field = self.field
+        h = F.pixel_unshuffle(z.reshape(-1, *field.event_shape), field.block)
+        for i, (layer, bias) in enumerate(zip(field.hidden, self.biases, strict=True)):
+            s = F.softplus(layer(h) + bias)
+            h = h + s if i else s
+        return F.pixel_shuffle(field.last(h), field.block).flatten(1)
+
+    def with_divergence(self, z: Tensor, probe: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See :meth:`Instant.with_divergence`; the probe's entries should be ±1."""
+        if probe is None:
+            raise ValueError("the divergence of a convolutional field is estimated: give a probe")
+        field, n = self.field, len(z)
+        # The image and its tangent share a batch: the weights act on both in the same way.
+        both = torch.cat([z, probe]).reshape(2 * n, *field.event_shape)
+        both = F.pixel_unshuffle(both, field.block)
+        for i, (layer, bias) in enumerate(zip(field.hidden, self.biases, strict=True)):
+            a, tangent = layer(both).split(n)
+            a = a + bias
+            # softplus(a) = log(1 + e^a), and its derivative is the logistic function.
+            step = torch.cat([F.softplus(a), a.sigmoid() * tangent])
+            both = both + step if i else step
+        v, jacobian_probe = F.pixel_shuffle(field.last(both), field.block).flatten(1).split(n)
+        return v, (jacobian_probe * probe).sum(1, keepdim=True)

@@ -16,6 +16,7 @@ from gencourse.transport.plan import optimal_plan
 
 __all__ = ["wasserstein"]
 
+
 def wasserstein(
     x: Tensor,
     y: Tensor,

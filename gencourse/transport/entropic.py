@@ -45,7 +45,7 @@ def sinkhorn(
     C : Tensor of shape (n, m)
         The cost of moving one unit from source i to target j.
     epsilon : float
-        In units of cost. The cost exceeds Kantorovich's by at most ε (H(p) + H(q)) per unit of
+        In units of cost. The cost exceeds Kantorovich's by at most ε min(H(p), H(q)) per unit of
         mass; convergence slows down as ε → 0.
     tolerance : float
         Greatest sum over the rows of |Σ_j P_ij - p_i|, as a share of the mass. The columns fit.

@@ -97,9 +97,7 @@ def sliced_wasserstein(
     return value.to(device=x.device, dtype=x.dtype)
 
 
-def _directions(
-    projections: int | Tensor, x: Tensor, generator: torch.Generator | None
-) -> Tensor:
+def _directions(projections: int | Tensor, x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Unit vectors, one in each row, in float64 beside x."""
     d = x.shape[1]
     if isinstance(projections, Tensor):

@@ -46,12 +46,12 @@ def test_by_hand() -> None:
     assert found.density == 4 / 4  # two points lie in two balls each
     assert found.recall == 2 / 4
     assert found.coverage == 2 / 4
-    # With k = 2 the radii are 10, 9, 10 and 12, and 19.75, 19.25, 19.75 and 20.25.
+    # With k = 2 the radii are 10, 9, 9 and 11, and 19.75, 19.25, 19.25 and 20.25.
     found = prdc(real, fake, k=2)
-    assert found.precision == 4 / 4  # 20 and 21 are within 12 of 12
-    assert found.density == (4 + 4 + 1 + 1) / 4 / 2
+    assert found.precision == 4 / 4  # 20 and 21 are within 11 of 12
+    assert found.density == (2 + 2 + 1 + 1) / 4 / 2
     assert found.recall == 4 / 4
-    assert found.coverage == 4 / 4
+    assert found.coverage == 3 / 4  # nothing within 9 of 10
 
 
 def test_a_ball_does_not_hold_its_edge() -> None:

@@ -1,0 +1,8 @@
+"""The tool that trains the shipped classifiers is a script: make it importable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
