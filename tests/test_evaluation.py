@@ -11,7 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 import gencourse
-from gencourse import data
+from gencourse import data, metrics
+from gencourse.metrics.inception import inception_available
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -97,25 +98,127 @@ def test_the_likelihood_of_the_truth_itself_is_the_entropy() -> None:
     assert gencourse.evaluate(model, ring, n=500)["nll"] > result["entropy"] + 0.5
 
 
+IMAGE_KEYS = {
+    *("w1", "w1_floor", "w2", "w2_floor", "parzen", "memorised"),
+    *("fid", "fid_floor", "kid", "precision", "recall", "density", "coverage"),
+}
+JUDGED_KEYS = IMAGE_KEYS | {"recognised", "classes", "inception_score"}
+
+
 def test_images() -> None:
     """New digits against new digits; the test split is the truth, and training is the floor."""
     digits = data.load("digits")
     test, train = digits.images("test"), digits.images("train")
     result = gencourse.evaluate(train, digits, n=360)
-    assert set(result) == {"w1", "w1_floor", "w2", "w2_floor", "parzen"}
+    assert set(result) == JUDGED_KEYS
     assert 0.9 < result["w2"] / result["w2_floor"] < 1.1
-    # All test digits in another order, a little disturbed, are next to the test split. (Not
-    # disturbed, they have no Parzen likelihood: it grows without bound as the windows shrink.)
-    shuffled = test[torch.randperm(len(test), generator=generator())]
-    with pytest.raises(ValueError, match="Are the validation points among the samples"):
-        gencourse.evaluate(shuffled, digits, n=len(test))
-    shuffled = shuffled + 1e-3 * torch.randn(test.shape, generator=generator())
-    assert gencourse.evaluate(shuffled, digits, n=len(test))["w2"] < 0.01
+    assert result["fid"] < 3 * result["fid_floor"]
+    assert result["recognised"] > 0.98
+    assert result["classes"] == 10
+    assert result["inception_score"] > 9
+    assert min(result["precision"], result["recall"], result["coverage"]) > 0.9
+    assert result["memorised"] == 1.0  # they are the training digits
     noise = torch.rand(360, 1, 8, 8, generator=generator()) * 2 - 1
     worse = gencourse.evaluate(noise, digits, n=360)
     assert worse["w2"] > 1.5 * worse["w2_floor"]
     assert worse["parzen"] < result["parzen"] - 10
     assert worse["w2_floor"] == result["w2_floor"]
+    assert worse["fid"] > 30 * result["fid"]
+    assert worse["fid_floor"] == result["fid_floor"]
+    assert worse["kid"] > result["kid"] + 1
+    assert worse["recognised"] < 0.01
+    assert worse["memorised"] == 0
+    assert worse["coverage"] < 0.1
+    one_class = train[digits.labels("train") == 6]
+    collapsed = gencourse.evaluate(one_class, digits)
+    assert collapsed["recognised"] > 0.98
+    assert collapsed["classes"] == 1
+    assert collapsed["inception_score"] < 1.2
+    assert collapsed["precision"] > 0.9 > 0.3 > collapsed["recall"]
+    # Not the training digits, and not like them in pixels: new digits.
+    assert gencourse.evaluate(test + 0.01, digits)["memorised"] == 0
+
+
+def test_the_metrics_of_images_are_those_of_gencourse_metrics() -> None:
+    digits = data.load("digits")
+    noise = torch.randn(400, 1, 8, 8, generator=generator())
+    samples = (digits.images("train")[:400] + 0.3 * noise).clamp(-1, 1)
+    result = gencourse.evaluate(samples, digits, seed=2)
+    test = digits.images("test")  # all of it, whatever its order
+    x, y = metrics.digit_features(samples), metrics.digit_features(test)
+    assert result["fid"] == pytest.approx(metrics.frechet_distance(x, y).item(), rel=1e-5)
+    assert result["kid"] == pytest.approx(metrics.kernel_distance(x, y).item(), rel=1e-5)
+    found = metrics.prdc(y, x)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert result[name] == pytest.approx(getattr(found, name)), name
+    p = metrics.digit_probabilities(samples)
+    assert result["inception_score"] == pytest.approx(metrics.inception_score(p).mean, rel=1e-6)
+    assert result["recognised"] == metrics.recognised(samples)
+    expected = metrics.memorisation(samples, digits.images("train")).share
+    assert result["memorised"] == expected
+
+
+def test_exact_test_images_have_no_parzen_likelihood() -> None:
+    """It grows without bound as the windows shrink: left out, with the reason as a warning."""
+    digits = data.load("digits")
+    test = digits.images("test")
+    shuffled = test[torch.randperm(len(test), generator=generator())]
+    with pytest.warns(UserWarning, match="no Parzen likelihood: .*among the samples") as caught:
+        result = gencourse.evaluate(shuffled, digits, n=len(test))
+    assert caught[0].filename == __file__
+    assert set(result) == JUDGED_KEYS - {"parzen"}
+    assert result["w2"] == 0
+    assert result["fid"] == pytest.approx(0, abs=1e-4)  # features are float32
+    assert result["memorised"] == 0
+    # A little disturbed, they are next to the test split.
+    shuffled = shuffled + 1e-3 * torch.randn(test.shape, generator=generator())
+    result = gencourse.evaluate(shuffled, digits, n=len(test))
+    assert result["w2"] < 0.01
+    assert result["parzen"] > 100
+
+
+def test_few_images() -> None:
+    """Where there are too few for the neighbours that features are compared by, those are out."""
+    digits = data.load("digits")
+    few = gencourse.evaluate(digits.images("train")[:5], digits)
+    assert "fid" not in few
+    assert 0 <= few["recognised"] <= 1
+    more = gencourse.evaluate(digits.images("train")[:6], digits)
+    assert set(more) == JUDGED_KEYS
+
+
+def test_bits_per_dimension() -> None:
+    """Uniform on [-1, 1]^64 needs log₂ 16 bits: 16 steps of 1/8. A mixture needs fewer.
+
+    Its NLL is of test digits as they are; the bits are of dequantised ones.
+    """
+    digits = data.load("digits")
+    model = gencourse.build("gmm", digits, components=10, ridge=0.05)
+    model.fit(digits, steps=5, progress=False)
+    result = gencourse.evaluate(model, digits, n=300)
+    assert set(result) == JUDGED_KEYS | {"nll", "bits_per_dim"}
+    assert 1 < result["bits_per_dim"] < 4
+    index = torch.randperm(355, generator=generator(0))[:300]
+    test = digits.images("test")[index]
+    truth = metrics.bits_per_dimension(-model.log_prob(test).double().mean().item(), 64, 1 / 8)
+    # Noise of variance δ²/12 = 0.0013 beside variances of at least 0.05 costs a little.
+    assert truth < result["bits_per_dim"] < truth + 0.1
+    assert gencourse.evaluate(model, digits, n=300) == result
+
+
+def test_other_images() -> None:
+    """Glyphs have a classifier if they are digits; colour needs Inception, which is not here."""
+    glyphs = data.load("glyphs", n_train=200, n_test=60)
+    result = gencourse.evaluate(glyphs.images("train"), glyphs, n=60)
+    assert set(result) == JUDGED_KEYS
+    assert result["recognised"] > 0.95
+    letters = data.load("glyphs", n_train=100, n_test=40, characters="abc")
+    assert set(gencourse.evaluate(letters.images("train"), letters, n=40)) == IMAGE_KEYS
+    colour = data.load("glyphs", n_train=100, n_test=40, size=8, channels=3)
+    found = gencourse.evaluate(colour.images("train"), colour, n=40)
+    assert {"w2", "parzen", "memorised"} <= set(found)
+    assert "recognised" not in found
+    assert ("fid" in found) == inception_available()
 
 
 def test_the_floor_has_as_many_samples_as_the_model() -> None:

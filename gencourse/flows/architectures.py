@@ -8,6 +8,7 @@ images of shape (channels, height, width). Data are expected at a scale of about
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from torch import nn
 
@@ -21,6 +22,8 @@ from gencourse.flows.permutation import Permutation, Reverse
 from gencourse.nets import MaskedConvolutions, MaskedMLP, ResidualConvolutions, mlp
 
 __all__ = ["iaf", "maf", "nice", "realnvp"]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 FINE = 16  # images from this size on have several scales
 
@@ -67,16 +70,13 @@ def maf(
     """
     transforms: list[Transform] = []
     for i in range(layers):
-        network: nn.Module
         if len(event_shape) == 3:
-            network = MaskedConvolutions(event_shape, 2, width=width, depth=depth)
-            nn.init.zeros_(network.last.weight)
-            transforms.append(MaskedAffine(network, bound=bound))
-            transforms.append(Reverse())
+            pixels = MaskedConvolutions(event_shape, 2, width=width, depth=depth)
+            transforms += [MaskedAffine(_quiet(pixels), bound=bound), Reverse()]
         else:
             (d,) = event_shape
             order = range(d) if i % 2 == 0 else range(d - 1, -1, -1)
-            network = MaskedMLP(d, 2, width=width, depth=depth, order=list(order))
+            network = MaskedMLP(d, 2, width=width, depth=depth, order=order)
             transforms.append(MaskedAffine(_quiet(network), bound=bound))
     return Compose(*transforms)
 
@@ -167,7 +167,7 @@ def _scale(
     return [*checkerboards((c, h, w)), Squeeze(), *channels, *coarser, Inverse(Squeeze())]
 
 
-def _quiet(network: nn.Module) -> nn.Module:
+def _quiet(network: Network) -> Network:
     """Let a network start small, so that its layer starts near the identity.
 
     Not at zero: on symmetric data all shifts at zero are a saddle, where no layer has a

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from gencourse._validate import positive
 from gencourse.flows.base import Transform
 from gencourse.flows.coupling import bounded
+from gencourse.nets import MaskedConvolutions, MaskedMLP
 
 __all__ = ["MaskedAffine"]
 
@@ -27,10 +28,10 @@ class MaskedAffine(Transform):
     network : MaskedMLP or MaskedConvolutions
         Two outputs (u, t) for each coordinate; s = :func:`gencourse.flows.bounded` (u).
     bound : float
-        Bound on \\|s\\|.
+        Bound on |s|.
     """
 
-    def __init__(self, network: nn.Module, *, bound: float = 3.0) -> None:
+    def __init__(self, network: MaskedMLP | MaskedConvolutions, *, bound: float = 3.0) -> None:
         super().__init__()
         positive(bound, "bound")
         self.network, self.bound = network, bound

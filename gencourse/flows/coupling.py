@@ -67,7 +67,7 @@ class AffineCoupling(Transform):
     swap : bool
         Let the second half stay instead of the first; see :class:`AdditiveCoupling`.
     bound : float
-        Bound on \\|s\\|.
+        Bound on |s|.
     """
 
     def __init__(self, network: nn.Module, *, swap: bool = False, bound: float = 3.0) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -150,8 +150,8 @@ class FlowModel(GenerativeModel):
     def _set_range(self) -> None:
         """Let the logit reach a little beyond the darkest and the brightest level."""
         end = (1 + 0.5 * self.level) * (1 + MARGIN)
-        for flow in (self.flow, self.average.module):
-            logit = flow[0]
+        average: Any = self.average.module
+        for logit in (self.flow[0], average[0]):
             if isinstance(logit, Logit):
                 logit.low.copy_(-end)
                 logit.high.copy_(end)
@@ -204,8 +204,8 @@ class FlowModel(GenerativeModel):
         """Draw ``n`` samples x = f⁻¹(z); images are rounded to their grey levels."""
         positive(n, "n", integer=True)
         flow: Any = self.average.module
-        z = self.settings.temperature * self.noise(n, *self.event_shape, generator=generator)
-        x, _ = flow.inverse(z)
+        z = self.noise(n, *self.event_shape, generator=generator).to(self.level.dtype)
+        x, _ = flow.inverse(self.settings.temperature * z)
         return quantise(x, self.level) if self.images else x
 
     def log_prob(self, x: Tensor) -> Tensor:

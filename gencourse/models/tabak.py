@@ -67,7 +67,7 @@ class RadialSettings:
 class RadialMap(NamedTuple):
     r"""Moves points of the ball of radius α around c along its radii, and no others.
 
-    φ(y) = y + β f(r) (y - c) with r = ‖y - c‖ and f(r) = max(0, 1 - r/α). For \\|β\\| < 1 it is
+    φ(y) = y + β f(r) (y - c) with r = ‖y - c‖ and f(r) = max(0, 1 - r/α). For \|β\| < 1 it is
     increasing along each radius, and leaves the centre and the surface where they are. Its
     Jacobian stretches by 1 + β f across the radius, in d - 1 directions, and by 1 + β g along
     it, with g(r) = f + r f′ = 1 - 2r/α inside the ball. Several maps at once have their

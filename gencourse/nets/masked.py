@@ -87,8 +87,8 @@ class MaskedMLP(nn.Module):
             raise ValueError(f"order must be a permutation of 0 … {d - 1}, not {self.order}")
         self.d, self.outputs = d, outputs
         rank = torch.tensor(self.order).argsort()
-        # Degrees 0 … d-2 in turn. The last coordinate is nobody's input; with d = 1 nothing is.
-        hidden = torch.arange(width) % (d - 1) if d > 1 else torch.full((width,), -1)
+        # Degrees 0 … d-2 in turn: what sees the last coordinate too could feed no output.
+        hidden = torch.arange(width) % max(d - 1, 1)
         layers: list[nn.Module] = []
         seen = rank
         for _ in range(depth):
@@ -128,10 +128,10 @@ class MaskedMLP(nn.Module):
         bias = self.layers[-1].bias
         assert isinstance(bias, Tensor)
         x = [bias.new_zeros(n)] * self.d
-        parameters = [bias] * self.d
+        # No hidden unit feeds the outputs for the first coordinate: they are biases.
+        parameters = [row.expand(n, -1) for row in bias.view(self.outputs, self.d).T]
         for rank, k in enumerate(self.order):
-            # The first depends on nothing: one row answers for all.
-            seen = bias.new_zeros(1, self.d) if rank == 0 else torch.stack(x, dim=1)
-            parameters[k] = self(seen)[:, :, k].expand(n, -1)
+            if rank > 0:
+                parameters[k] = self(torch.stack(x, dim=1))[:, :, k]
             x[k] = choose(k, parameters[k])
         return torch.stack(x, dim=1), torch.stack(parameters, dim=2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -159,14 +157,13 @@ class MaskedConvolutions(nn.Module):
         self.event_shape, self.outputs = tuple(event_shape), outputs
         self.first = MaskedConv2d(c, width, radius=radius, colours=c, strict=True)
         self.place = nn.Parameter(torch.zeros(width, h, w))
-        self.blocks = nn.ModuleList(Residual(width, c, dropout) for _ in range(depth))
+        blocks = [Residual(width, c, dropout) for _ in range(depth)]
+        self.blocks = nn.Sequential(*blocks)
         self.last = MaskedConv2d(width, c * outputs, radius=0, colours=c)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images ``(n, c, h, w)`` to the outputs, ``(n, outputs, c, h, w)``, in one pass."""
-        hidden = self.first(x) + self.place
-        for block in self.blocks:
-            hidden = block(hidden)
+        hidden = self.blocks(self.first(x) + self.place)
         c = self.event_shape[0]
         return self.last(F.elu(hidden)).unflatten(1, (c, self.outputs)).transpose(1, 2)
 
@@ -194,15 +191,16 @@ class MaskedConvolutions(nn.Module):
         parameters = place.new_zeros(n, self.outputs, c, height, width)
         blank = place.new_zeros(n, len(place), height, width)
         # What the spatial convolution of each block sees of the block's input.
-        seen = [block.convolve.pad(blank) for block in self.blocks]
+        blocks = [block for block in self.blocks if isinstance(block, Residual)]
+        seen = [block.convolve.pad(blank) for block in blocks]
         first, last = self.first.matrix(), self.last.matrix()
-        weights = [(block.convolve.matrix(), block.mix.matrix()) for block in self.blocks]
+        weights = [(block.convolve.matrix(), block.mix.matrix()) for block in blocks]
 
         def outputs_at(i: int, j: int) -> Tensor:
             hidden = self.first.at(x, i, j, first) + place[:, i, j]
-            for block, active, (W, V) in zip(self.blocks, seen, weights, strict=True):
+            for block, active, (W, V) in zip(blocks, seen, weights, strict=True):
                 active[:, :, i + 1, j + 1] = F.elu(hidden)
-                inner: Any = F.elu(block.convolve.at(active, i, j, W))
+                inner = F.elu(block.convolve.at(active, i, j, W))
                 hidden = hidden + F.linear(inner, V, block.mix.bias)
             return F.linear(F.elu(hidden), last, self.last.bias).unflatten(1, (c, -1))
 

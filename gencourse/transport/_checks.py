@@ -56,9 +56,10 @@ def masses(p: Tensor, name: str, n: int) -> Tensor:
     return double(p)
 
 
-def balanced(p: Tensor, q: Tensor, n: int, m: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Check n masses p and m masses q of one total; return them in float64, the totals equal."""
-    sent, received = masses(p, "p", n).to(device), masses(q, "q", m).to(device)
+def balanced(p: Tensor, q: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+    """Check masses p of the rows and q of the columns; return them in float64, of one total."""
+    n, m = C.shape
+    sent, received = masses(p, "p", n).to(C.device), masses(q, "q", m).to(C.device)
     total, other = sent.sum(), received.sum()
     eps = max(torch.finfo(p.dtype).eps, torch.finfo(q.dtype).eps)
     if not bool((total - other).abs() <= max(ROUNDING * eps, LEAST_TOLERANCE) * total):

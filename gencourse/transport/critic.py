@@ -69,13 +69,15 @@ def lipschitz_critic(
 
     - ``"penalty"``: :math:`-\lambda\, \mathbb{E} (\|\nabla f(\tilde x)\| - 1)^2` at random points
       :math:`\tilde x` between the clouds (WGAN-GP; the two-sided penalty of deck E);
-    - ``"one-sided"``: :math:`-\lambda\, \mathbb{E} \max(0, \|\nabla f(\tilde x)\| - 1)^2` (WGAN-LP);
+    - ``"one-sided"``: :math:`-\lambda\, \mathbb{E} \max(0, \|\nabla f(\tilde x)\| - 1)^2`
+      (WGAN-LP);
     - ``"spectral"``: every weight matrix divided by its largest singular value, so that
       :math:`\|f\|_L \le \prod_l \sigma(W_l) = 1`.
 
     A penalty is paid, not obeyed: f may be steeper than 1 and ``value`` above W₁, but
-    ``lower_bound`` is not. With spectral normalisation the product of norms is far from tight,
-    and the value stays well below W₁.
+    ``lower_bound`` is not. With spectral normalisation, as far as the power iteration has
+    converged, ``value`` is a lower bound itself; the product of norms is seldom attained, and so
+    neither is W₁.
 
     Parameters
     ----------
@@ -175,7 +177,7 @@ def _network(
 
     seed = torch.randint(2**31, (), generator=generator, device=generator.device)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(seed))
+        torch.default_generator.manual_seed(int(seed))
         network = mlp(inputs, 1, width=width, depth=depth, activation=nn.LeakyReLU)
         if spectral:
             for layer in network:

@@ -67,7 +67,7 @@ def kantorovich_dual(p: Tensor, q: Tensor, C: Tensor) -> tuple[Tensor, Tensor, T
     """
     C = cost_matrix(C)
     costs = double(C)
-    a, b = balanced(p, q, *C.shape, costs.device)
+    a, b = balanced(p, q, costs)
     f, g = _prices(a.detach(), b.detach(), costs.detach())
     value = f @ a + g @ b
     return f.to(C), g.to(C), value.to(device=C.device, dtype=C.dtype)

@@ -85,7 +85,7 @@ def sinkhorn(
     positive(tolerance, "tolerance")
     positive(iterations, "iterations", integer=True)
     costs = double(C.detach())
-    a, b = balanced(p.detach(), q.detach(), *C.shape, costs.device)
+    a, b = balanced(p.detach(), q.detach(), costs)
     # What holds no mass takes part in nothing, and its logarithm is not finite.
     rows, columns = a.nonzero()[:, 0], b.nonzero()[:, 0]
     total = a.sum()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gencourse._gaussians import pair
+from gencourse._precision import double
+from gencourse._validate import finite
 
 __all__ = ["gaussian_w2"]
+
+# Relative to the largest entry: what sums and products of the input's precision leave behind.
+ROUNDING = 64
 
 
 def gaussian_w2(m1: Tensor, S1: Tensor, m2: Tensor, S2: Tensor) -> Tensor:
@@ -52,7 +56,7 @@ def gaussian_w2(m1: Tensor, S1: Tensor, m2: Tensor, S2: Tensor) -> Tensor:
     tensor(5.)
     """
     like = m1
-    m1, S1, m2, S2 = pair(m1, S1, m2, S2, singular=True)
+    m1, S1, m2, S2 = _checked(m1, S1, m2, S2)
     with torch.no_grad():
         A, B = _factor(S1), _factor(S2)
         W, _, Vh = torch.linalg.svd(B.T @ A)
@@ -71,3 +75,35 @@ def _factor(S: Tensor) -> Tensor:
     """Return A with S = A Aᵀ, for a covariance that may be singular."""
     variances, axes = torch.linalg.eigh(S)
     return axes * variances.clamp_min(0).sqrt()
+
+
+def _checked(*given: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Check the parameters m₁, S₁, m₂, S₂; return them in float64 on one device."""
+    names = ("m1", "S1", "m2", "S2")
+    for name, value in zip(names, given, strict=True):
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            what = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"{name} must be a tensor of a floating dtype, not {what}")
+    if given[0].ndim != 1 or len(given[0]) == 0:
+        raise ValueError(f"m1 must have shape (d,), not {tuple(given[0].shape)}")
+    d = len(given[0])
+    for name, value, wanted in zip(names, given, ((d,), (d, d)) * 2, strict=True):
+        if value.shape != wanted:
+            raise ValueError(f"{name} must have shape {wanted}, as m1, not {tuple(value.shape)}")
+        finite(value, name)
+    doubled = [double(value) for value in given]
+    m1, S1, m2, S2 = (value.to(doubled[0].device) for value in doubled)
+    _covariance(S1.detach(), "S1", torch.finfo(given[1].dtype).eps)
+    _covariance(S2.detach(), "S2", torch.finfo(given[3].dtype).eps)
+    return m1, (S1 + S1.T) / 2, m2, (S2 + S2.T) / 2
+
+
+def _covariance(S: Tensor, name: str, eps: float) -> None:
+    tolerance = ROUNDING * len(S) * eps * S.abs().max()
+    if bool((S - S.T).abs().max() > tolerance):
+        raise ValueError(f"{name} is not symmetric, so it is no covariance matrix")
+    least = torch.linalg.eigvalsh(S)[0]
+    if bool(least < -tolerance):
+        raise ValueError(
+            f"{name} has the negative eigenvalue {least.item():.3g}, so it is no covariance matrix"
+        )

@@ -64,7 +64,7 @@ def kantorovich(p: Tensor, q: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     """
     C = cost_matrix(C)
     costs = double(C)
-    sent, received = balanced(p, q, *C.shape, costs.device)
+    sent, received = balanced(p, q, costs)
     plan = optimal_plan(sent, received, costs)
     cost = (plan * costs).sum()
     return plan.to(C), cost.to(device=C.device, dtype=C.dtype)

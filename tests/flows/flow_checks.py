@@ -71,9 +71,7 @@ CASES: dict[str, tuple[Callable[[], Transform], tuple[int, ...]]] = {
     "affine channels": (lambda: flows.AffineCoupling(convolutions((2, 2, 2), 4)), (4, 2, 2)),
     "board": (lambda: flows.CheckerboardCoupling(ODD, convolutions(ODD, 2)), ODD),
     "board additive": (
-        lambda: flows.CheckerboardCoupling(
-            COLOUR, convolutions(COLOUR, 3), swap=True, bound=None
-        ),
+        lambda: flows.CheckerboardCoupling(COLOUR, convolutions(COLOUR, 3), swap=True, bound=None),
         COLOUR,
     ),
     "half": (

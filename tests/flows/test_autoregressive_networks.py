@@ -30,9 +30,7 @@ def seeded(make: type[nn.Module], *args: object, **options: object) -> nn.Module
     width=st.integers(1, 9),
 )
 @settings(max_examples=30)
-def test_outputs_see_the_earlier_coordinates_only(
-    order: list[int], depth: int, width: int
-) -> None:
+def test_outputs_see_the_earlier_coordinates_only(order: list[int], depth: int, width: int) -> None:
     """∂ outputs of k / ∂ x_j = 0 unless j comes before k in the order."""
     d = len(order)
     network = seeded(

@@ -175,9 +175,7 @@ def test_images_count_as_vectors() -> None:
     assert energy_distance(x, y) == energy_distance(X, Y)
 
 
-@given(
-    n=st.integers(2, 12), m=st.integers(2, 12), d=st.integers(1, 4), seed=st.integers(0, 10_000)
-)
+@given(n=st.integers(2, 12), m=st.integers(2, 12), d=st.integers(1, 4), seed=st.integers(0, 10_000))
 def test_properties(n: int, m: int, d: int, seed: int) -> None:
     x, y = draw(n, d, seed), draw(m, d, seed + 1)
     assert mmd(x, y).item() == pytest.approx(mmd(y, x).item(), abs=1e-12)

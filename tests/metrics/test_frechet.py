@@ -117,9 +117,7 @@ def test_dtype_follows_the_input(dtype: torch.dtype) -> None:
     )
 
 
-@given(
-    n=st.integers(2, 12), m=st.integers(2, 12), d=st.integers(1, 8), seed=st.integers(0, 10_000)
-)
+@given(n=st.integers(2, 12), m=st.integers(2, 12), d=st.integers(1, 8), seed=st.integers(0, 10_000))
 def test_properties(n: int, m: int, d: int, seed: int) -> None:
     """Symmetric, at least the shift of the means, unchanged by rotations, of degree 2."""
     x, y = draw(n, d, seed), 2 * draw(m, d, seed + 1)

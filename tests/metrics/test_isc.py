@@ -70,9 +70,7 @@ def test_extremes() -> None:
 def test_between_1_and_k(n: int, k: int, seed: int) -> None:
     p = logits(n, k, seed).softmax(1)
     assert 1 - 1e-9 <= inception_score(p, 1).mean <= k + 1e-9
-    assert inception_score(p.half(), 1).mean == pytest.approx(
-        inception_score(p, 1).mean, rel=0.01
-    )
+    assert inception_score(p.half(), 1).mean == pytest.approx(inception_score(p, 1).mean, rel=0.01)
 
 
 def test_bad_input_is_named() -> None:

@@ -69,9 +69,7 @@ def test_kid_from_all_pairs(n: int, d: int) -> None:
     assert kernel_distance(x, y).item() == pytest.approx(theirs, rel=1e-6)
     assert ratio(lambda: kernel_distance(x, y), lambda: torchmetrics.poly_mmd(x, y)) < ROOM
     assert (
-        ratio(
-            lambda: kernel_distance(x, y), lambda: fidelity.kid_features_to_metric(x, y, **whole)
-        )
+        ratio(lambda: kernel_distance(x, y), lambda: fidelity.kid_features_to_metric(x, y, **whole))
         < ROOM
     )
 

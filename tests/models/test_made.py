@@ -142,11 +142,11 @@ def small(x: Tensor, **settings: object) -> gencourse.GenerativeModel:
 
 
 def test_the_density_of_points_integrates_to_one() -> None:
-    """Steps of 0.02 are a sixth of the narrowest component, so the rule is exact to 1e-4."""
+    """Steps of 0.05 are a fraction of every component's width after 20 steps of training."""
     model = small(data.load("ring8").sample(200, generator=generator()))
-    ticks = torch.linspace(-8, 8, 801).double()
+    ticks = torch.linspace(-15, 15, 601).double()
     with torch.no_grad():
-        mass = model.log_prob(torch.cartesian_prod(ticks, ticks)).exp().sum() * 0.02**2
+        mass = model.log_prob(torch.cartesian_prod(ticks, ticks)).exp().sum() * 0.05**2
     assert mass.item() == pytest.approx(1, abs=1e-4)
 
 

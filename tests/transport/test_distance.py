@@ -106,7 +106,7 @@ def test_small_distances_far_from_the_origin_survive() -> None:
 
 
 def test_solver_that_stops_short_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gencourse.transport.MAXIMUM_PIVOTS", 1)
+    monkeypatch.setattr("gencourse.transport.plan.MAXIMUM_PIVOTS", 1)
     with (
         pytest.warns(UserWarning, match="numItermax"),
         pytest.raises(RuntimeError, match="did not finish"),
