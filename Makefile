@@ -73,6 +73,10 @@ install: $(STAMP)  ## Make .venv/ and install everything, pinned by constraints.
 constraints: $(STAMP)  ## Pin what .venv/ holds now in constraints.txt (after an upgrade)
 	$(BIN)/python tools/pin.py
 
+.PHONY: features
+features: $(STAMP)  ## Train the classifiers that judge digits and glyphs again (some minutes)
+	$(BIN)/python tools/train_classifier.py
+
 .PHONY: clean
 clean:  ## Remove what was built, keeping .venv/ and executed chapters
 	$(if $(wildcard _build),find _build -mindepth 1 -maxdepth 1 ! -name .jupyter_cache -exec rm -rf {} +)

@@ -29,6 +29,7 @@ _SUBMODULES = (
     "tables",
     "training",
     "transport",
+    "widgets",
 )
 _ATTRIBUTES = {
     "device": "gencourse._device",
@@ -69,6 +70,7 @@ __all__ = [
     "tables",
     "training",
     "transport",
+    "widgets",
 ]
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
         tables,
         training,
         transport,
+        widgets,
     )
     from gencourse._device import describe, device
     from gencourse._source import show_source

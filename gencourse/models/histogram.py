@@ -28,8 +28,8 @@ class HistogramSettings:
     Attributes
     ----------
     bins : int or None
-        Bins b along each axis; by default the one of ``steps`` candidates under which
-        held-out samples are likeliest.
+        Bins b along each axis; by default the one of ``steps`` candidates under which each
+        sample is likeliest when it is left out and the others are counted.
     smoothing : float
         Laplace's pseudo-count α: so many samples are taken to lie in each cell beforehand,
         which keeps empty cells possible.
@@ -37,8 +37,6 @@ class HistogramSettings:
         How far the box reaches beyond the extreme samples, as a share of their range.
     cells : int
         The most cells b^d that may be counted in.
-    held_out : int
-        Samples set aside to choose the number of bins by.
     steps : int
         How many numbers of bins are tried, evenly spaced in log b.
     """
@@ -47,7 +45,6 @@ class HistogramSettings:
     smoothing: float = 0.01
     margin: float = 0.1
     cells: int = 1_000_000
-    held_out: int = 5_000
     steps: int = 30
 
     def __post_init__(self) -> None:
@@ -55,7 +52,7 @@ class HistogramSettings:
             positive(self.bins, "bins", integer=True)
         for name in ("smoothing", "margin"):
             positive(getattr(self, name), name)
-        for name in ("cells", "held_out", "steps"):
+        for name in ("cells", "steps"):
             positive(getattr(self, name), name, integer=True)
 
 
@@ -116,9 +113,6 @@ class Histogram(GenerativeModel):
         self.low = x.amin(0) - s.margin * span
         self.high = x.amax(0) + s.margin * span
         x = double(x)
-        order = torch.randperm(n, generator=generator, device=generator.device).to(x.device)
-        held = min(s.held_out, n // 5 + 1)
-        validation, training = x[order[:held]], x[order[held:]]
         steps = steps or s.steps
         if s.bins is None:
             most = round(s.cells ** (1 / d))
@@ -129,11 +123,9 @@ class Histogram(GenerativeModel):
             tried = [s.bins] * steps
 
         def step(i: int) -> dict[str, Tensor]:
-            self.counts = self.count(training, tried[i])
-            return {
-                "bins": torch.tensor(float(tried[i])),
-                "log_likelihood": self.log_prob(validation).mean(),
-            }
+            self.counts = self.count(x, tried[i])
+            score = self.left_out_log_likelihood()
+            return {"bins": torch.tensor(float(tried[i])), "log_likelihood": score}
 
         history = train(
             step,
@@ -144,7 +136,6 @@ class Histogram(GenerativeModel):
             **loop,
         )
         scores = history.metrics["log_likelihood"]
-        # The held-out samples have done their work, and are counted like any other.
         self.counts = self.count(x, tried[scores.index(max(scores))])
         return history
 
@@ -153,6 +144,21 @@ class Histogram(GenerativeModel):
         d = len(self.low)
         cell, _ = self._locate(x, bins)
         return torch.bincount(cell, minlength=bins**d).reshape((bins,) * d).to(self.counts)
+
+    def left_out_log_likelihood(self) -> Tensor:
+        """Mean log density, 0-d, of each training sample under the histogram of all others.
+
+        Without it there is one sample less in its cell: (n_c - 1 + α) / (n - 1 + α C) / V.
+        """
+        count, a = double(self.counts.flatten()), self.settings.smoothing
+        n = count.sum()
+        # An empty cell leaves nothing out.
+        log_mass = (count - 1 + a).clamp_min(a).log() - (n - 1 + a * len(count)).log()
+        return (count * log_mass).sum() / n - self._log_volume()
+
+    def _log_volume(self) -> Tensor:
+        """Log of the volume V of a cell."""
+        return ((double(self.high) - double(self.low)) / self.counts.shape[0]).log().sum()
 
     def _locate(self, x: Tensor, bins: int) -> tuple[Tensor, Tensor]:
         """Return the number of each row's cell, and whether the row lies in the box at all."""
@@ -193,6 +199,5 @@ class Histogram(GenerativeModel):
         x = points(x, "x", self.event_shape)
         b = self.counts.shape[0]
         cell, inside = self._locate(double(x), b)
-        log_volume = double((self.high - self.low) / b).log().sum()
-        log_p = (self._masses().log() - log_volume).to(cell.device)[cell]
+        log_p = (self._masses().log() - self._log_volume()).to(cell.device)[cell]
         return torch.where(inside, log_p, -math.inf).to(x)

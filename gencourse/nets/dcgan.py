@@ -78,9 +78,7 @@ def upsampling(
     return layers
 
 
-def downsampling(
-    event_shape: Sequence[int], outputs: int, *, width: int = 64
-) -> list[nn.Module]:
+def downsampling(event_shape: Sequence[int], outputs: int, *, width: int = 64) -> list[nn.Module]:
     """Layers from an image to ``outputs`` numbers: the mirror image of :func:`upsampling`.
 
     Strided convolutions with leaky ReLU. There is no normalisation over the batch: each image

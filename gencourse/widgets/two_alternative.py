@@ -8,6 +8,7 @@ first among the ways to evaluate; published studies ask the same (Denton et al. 
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 from dataclasses import dataclass
@@ -53,9 +54,10 @@ class Score:
     def __str__(self) -> str:
         if self.asked == 0:
             return "No answers yet."
+        share, low, high = (100 * p for p in (self.right / self.asked, self.low, self.high))
         return (
-            f"{self.right} of {self.asked} right, {self.right / self.asked:.0%} "
-            f"(95 % interval {self.low:.0%} to {self.high:.0%}; guessing gives 50 %)."
+            f"{self.right} of {self.asked} right, {share:.0f} % "
+            f"(95 % interval {low:.0f} % to {high:.0f} %; guessing gives 50 %)."
         )
 
 
@@ -205,13 +207,14 @@ class TwoAlternativeTest:
     def figure(self, n: int = 6) -> Figure:
         """Draw the first ``n`` pairs, numbered, with the solution below them."""
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
 
         positive(n, "n", integer=True)
         pairs, sides = self.trials.pairs(0, n), self.trials.solution(0, n)
-        figure = Figure(figsize=(7.0, 7.0 / 6 * len(pairs) + 0.6), layout="constrained")
         columns = min(3, len(pairs))
         rows = -(-len(pairs) // columns)
-        figure.set_size_inches(2.4 * columns, 1.5 * rows + 0.5)
+        layout = ConstrainedLayoutEngine(wspace=0.15)  # pairs apart, and each pair together
+        figure = Figure(figsize=(2.6 * columns, 1.5 * rows + 0.5), layout=layout)
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for i, (ax, pair) in enumerate(zip(axes, pairs, strict=False)):
             gap = torch.ones(*pair[0].shape[:2], max(1, pair[0].shape[2] // 8))
@@ -229,7 +232,7 @@ class TwoAlternativeTest:
         self.figure().savefig(buffer, format="png", dpi=110)
         bundle: dict[str, Any] = {
             "text/plain": f"{type(self).__name__}: {self.trials.score}",
-            "image/png": buffer.getvalue(),
+            "image/png": base64.b64encode(buffer.getvalue()).decode(),
         }
         if os.environ.get(STATIC_VARIABLE, "") in ("", "0"):
             # Whoever can show widgets prefers this, in every version of ipywidgets.

@@ -121,7 +121,9 @@ class TestKantorovich:
         rows = torch.kron(torch.eye(6, dtype=DOUBLE), torch.ones(1, 9, dtype=DOUBLE))
         columns = torch.kron(torch.ones(1, 6, dtype=DOUBLE), torch.eye(9, dtype=DOUBLE))
         solved = linprog(
-            C.flatten().numpy(), A_eq=torch.cat([rows, columns]).numpy(), b_eq=torch.cat([p, q])
+            C.flatten().numpy(),
+            A_eq=torch.cat([rows, columns]).numpy(),
+            b_eq=torch.cat([p, q]).numpy(),
         )
         assert kantorovich(p, q, C)[1].item() == pytest.approx(solved.fun, rel=1e-9)
 

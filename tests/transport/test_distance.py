@@ -75,9 +75,9 @@ def test_it_is_a_metric_between_clouds() -> None:
 
 def test_gaussians_approach_their_closed_form() -> None:
     """W₂ between N(0, 1) and N(1, 1.3²) is √(1 + 0.3²)."""
-    x, y = cloud(4000, 1, 5), 1.3 * cloud(4000, 1, 6) + 1
-    # Sampling error of the two means and widths: about √(2.7/4000) = 0.026.
-    assert wasserstein(x, y, 2).item() == pytest.approx(math.sqrt(1.09), abs=0.08)
+    x, y = cloud(2000, 1, 5), 1.3 * cloud(2000, 1, 6) + 1
+    # Sampling error of the two means and widths: about √(2.7/2000) = 0.037.
+    assert wasserstein(x, y, 2).item() == pytest.approx(math.sqrt(1.09), abs=0.11)
 
 
 def test_gradient_is_that_of_the_cost_at_the_optimal_plan() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
+from collections.abc import Callable
 
 import ot
 import pytest
@@ -104,11 +104,15 @@ class TestSliced:
             assert d[x, y] == pytest.approx(d[y, x], rel=1e-12)
             assert d[x, z] <= d[x, y] + d[y, z]
             assert 0 < d[x, y] <= wasserstein(x, y, p).item()
-        assert sliced_wasserstein(x, x.flip(0)).item() == 0
+        assert sliced_wasserstein(x, x.flip(0)).item() < 1e-15  # the order of sums may differ
 
     @pytest.mark.parametrize(("n", "m"), [(6, 6), (6, 4)])
     def test_gradients_in_both_clouds(self, n: int, m: int) -> None:
-        x, y, theta = cloud(n, 2, 3).requires_grad_(), cloud(m, 2, 4).requires_grad_(), directions(5, 2)
+        x, y, theta = (
+            cloud(n, 2, 3).requires_grad_(),
+            cloud(m, 2, 4).requires_grad_(),
+            directions(5, 2),
+        )
         assert torch.autograd.gradcheck(lambda x, y: sliced_wasserstein(x, y, 2, theta), (x, y))
 
     def test_descending_it_moves_one_cloud_onto_the_other(self) -> None:
@@ -147,17 +151,17 @@ class TestSliced:
         )
 
     def test_never_slower_than_pot(self) -> None:
-        """5000 points in the plane, 500 projections; measured 20 times as fast, asked thrice."""
+        """5000 points, 500 projections: 20 times as fast when written, and 3 are asked for."""
         x, y, theta = cloud(5000, 2, 0), cloud(5000, 2, 1), directions(500, 2)
         a, b, projections = x.numpy(), y.numpy(), theta.T.numpy().copy()
 
-        def seconds(run: object) -> float:
+        def seconds(run: Callable[[], object]) -> float:
             times = []
-            for _ in range(3):
+            for _ in range(2):  # the first of them warms up
                 begun = time.process_time()
                 run()
                 times.append(time.process_time() - begun)
-            return statistics.median(times)
+            return min(times)
 
         ours = seconds(lambda: sliced_wasserstein(x, y, 2, theta))
         theirs = seconds(lambda: ot.sliced_wasserstein_distance(a, b, projections=projections))
