@@ -18,12 +18,12 @@ __all__ = ["Distances", "distances", "parallel_lines"]
 
 @dataclass(frozen=True)
 class Distances:
-    """Four distances between the same two laws.
+    r"""Four distances between the same two laws.
 
     Attributes
     ----------
     tv : float
-        Total variation ½ ∫ |p - q|, between 0 and 1.
+        Total variation ½ ∫ \|p - q\|, between 0 and 1.
     kl : float
         KL(p ‖ q) in nats, infinite where p has mass and q has none.
     js : float

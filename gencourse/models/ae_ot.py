@@ -164,8 +164,7 @@ class TransportAutoencoder(LatentModel):
         self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any
     ) -> History:
         s = self.settings
-        if len(x) < 2:
-            raise ValueError("transport onto a single code leaves nothing to learn; give more data")
+        self._check_data(x)
         steps = steps or s.steps
         first = max(1, round(steps * (1 - s.transport_share)))
         pair = nn.ModuleList([self.encoder, self.decoder])
@@ -202,6 +201,11 @@ class TransportAutoencoder(LatentModel):
             description=self.system.slug,
             **loop,
         )
+
+    def _check_data(self, x: Tensor) -> None:
+        """Raise ``ValueError`` if there are too few data to interpolate between."""
+        if len(x) < 2:
+            raise ValueError("codes are interpolated, which takes at least 2 samples; give more")
 
     def _batch(self, x: Tensor, generator: torch.Generator) -> Tensor:
         index = torch.randint(len(x), (self.settings.batch,), generator=generator, device=x.device)

@@ -135,7 +135,7 @@ class DiffusionModel(GenerativeModel):
     """
 
     Settings = DiffusionSettings
-    IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {"width": 32, "batch": 64, "steps": 8000}
+    IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {"width": 32, "batch": 64}
     settings: DiffusionSettings
     alpha_bar: Tensor
     centre: Tensor

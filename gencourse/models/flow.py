@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gencourse._validate import points, positive, unknown_name
+from gencourse.data.augmentation import jitter
 from gencourse.data.quantisation import FINEST, dequantise, grey_level, quantise
 from gencourse.flows import Compose, Logit, Standardise, architectures, log_density
 from gencourse.models.base import GenerativeModel
@@ -46,6 +47,9 @@ class FlowSettings:
         Learning rate of Adam, decayed to 0 along a cosine.
     clip : float
         Greatest norm of a gradient, in nats.
+    jitter : float
+        How far half of the images of a batch are turned, stretched and shifted at random, see
+        :func:`gencourse.data.augmentation.jitter`; 0 leaves them alone. Points always are.
     averaging : float
         Rate of the moving average of the weights that is sampled and evaluated; 1 means no
         averaging.
@@ -65,6 +69,7 @@ class FlowSettings:
     batch: int = 256
     lr: float = 5e-3
     clip: float = 5.0
+    jitter: float = 0.0
     averaging: float = 0.005
     temperature: float = 1.0
     steps: int = 4000
@@ -76,6 +81,8 @@ class FlowSettings:
             positive(getattr(self, name), name, integer=True)
         for name in ("bound", "lr", "clip", "averaging", "temperature"):
             positive(getattr(self, name), name)
+        if self.jitter:
+            positive(self.jitter, "jitter")
         if self.averaging > 1:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
 
@@ -167,10 +174,12 @@ class FlowModel(GenerativeModel):
 
         def loss(batch: Tensor) -> Tensor:
             if self.images:
-                batch = dequantise(batch, float_level, generator=generator)
+                if s.jitter:
+                    batch = quantise(jitter(batch, s.jitter, generator=generator), level)
+                batch = dequantise(batch, level, generator=generator)
             return -log_density(self.flow, batch).mean()
 
-        float_level = float(self.level)
+        level = float(self.level)
         self.train()
         try:
             return minimise(

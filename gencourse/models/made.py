@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gencourse._validate import points, positive
+from gencourse.data.augmentation import jitter
 from gencourse.data.quantisation import FINEST, grey_level
 from gencourse.flows import Standardise
 from gencourse.models.base import GenerativeModel
@@ -43,6 +44,9 @@ class AutoregressiveSettings:
         blocks.
     dropout : float
         Share of hidden channels' values dropped in training, for images only.
+    jitter : float
+        How far half of the images of a batch are turned, stretched and shifted at random, see
+        :func:`gencourse.data.augmentation.jitter`; 0 leaves them alone.
     batch : int
         Samples in each step.
     lr : float
@@ -60,6 +64,7 @@ class AutoregressiveSettings:
     width: int = 128
     depth: int = 2
     dropout: float = 0.0
+    jitter: float = 0.0
     batch: int = 256
     lr: float = 3e-3
     clip: float = 10.0
@@ -73,6 +78,8 @@ class AutoregressiveSettings:
             positive(getattr(self, name), name)
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be a number in [0, 1), not {self.dropout!r}")
+        if self.jitter:
+            positive(self.jitter, "jitter")
         if self.averaging > 1:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
 
@@ -108,9 +115,10 @@ class AutoregressiveModel(GenerativeModel):
     Settings = AutoregressiveSettings
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "components": 5,
-        "width": 48,
+        "width": 64,
         "depth": 4,
-        "dropout": 0.3,
+        "dropout": 0.2,
+        "jitter": 0.12,
         "batch": 64,
         "clip": 100.0,
         "steps": 3000,
@@ -158,13 +166,19 @@ class AutoregressiveModel(GenerativeModel):
             self.level.fill_(grey_level(x))
         else:
             self.standardise.measure(x)
+
+        def loss(batch: Tensor) -> Tensor:
+            if self.images and s.jitter:
+                batch = jitter(batch, s.jitter, generator=generator)
+            return -self._log_density(self.network, batch).mean()
+
         self.train()
         dropouts = [m for m in self.network.modules() if isinstance(m, Dropout)]
         for dropout in dropouts:
             dropout.generator = generator
         try:
             return minimise(
-                lambda batch: -self._log_density(self.network, batch).mean(),
+                loss,
                 self.network,
                 x,
                 steps=steps or s.steps,

@@ -22,20 +22,20 @@ CONSTRAINTS = ("penalty", "one-sided", "spectral")
 
 @dataclass(frozen=True)
 class CriticEstimate:
-    """What a trained critic says about the distance between two clouds.
+    r"""What a trained critic says about the distance between two clouds.
 
     Attributes
     ----------
     value : Tensor
         Mean of f over x minus its mean over y, a scalar.
     lipschitz : Tensor
-        The steepest slope |f(x_i) - f(y_j)| / |x_i - y_j| between the clouds, a scalar.
+        The steepest slope \|f(x_i) - f(y_j)\| / \|x_i - y_j\| between the clouds, a scalar.
     lower_bound : Tensor
         ``value / lipschitz``: never above the exact W₁ between the clouds.
     critic : nn.Module
         f, from ``(k, d)`` to ``(k, 1)``; images are flattened.
     history : History
-        ``value`` and ``slope``, the mean of |∇f| between the clouds, along the way.
+        ``value`` and ``slope``, the mean of \|∇f\| between the clouds, along the way.
     """
 
     value: Tensor

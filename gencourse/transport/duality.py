@@ -94,11 +94,11 @@ class LipschitzFunction:
     y: Tensor
 
     def __call__(self, z: Tensor) -> Tensor:
-        r"""Return f(z) = min_j (f(y_j) + |z - y_j|), the greatest 1-Lipschitz extension.
+        r"""Return f(z) = min_j (f(y_j) + \|z - y_j\|), the greatest 1-Lipschitz extension.
 
         Parameters
         ----------
-        z : Tensor of shape (k, \\*event_shape)
+        z : Tensor of shape (k, \*event_shape)
 
         Returns
         -------
@@ -148,7 +148,7 @@ def kantorovich_rubinstein(
 
     Notes
     -----
-    The program asks f(x_i) - f(y_j) ≤ |x_i - y_j| of pairs from different clouds only. Its
+    The program asks f(x_i) - f(y_j) ≤ \|x_i - y_j\| of pairs from different clouds only. Its
     solution is then extended from y to all points as the least f that the constraints allow,
     which is 1-Lipschitz everywhere and at least as good: W₁ needs no other constraint.
 

@@ -48,7 +48,7 @@ def sinkhorn(
         In units of cost. The cost exceeds Kantorovich's by at most ε min(H(p), H(q)) per unit of
         mass; convergence slows down as ε → 0.
     tolerance : float
-        Greatest sum over the rows of |Σ_j P_ij - p_i|, as a share of the mass. The columns fit.
+        Greatest sum over the rows of \|Σ_j P_ij - p_i\|, as a share of the mass. The columns fit.
     iterations : int
         At most so many with the given ε.
 

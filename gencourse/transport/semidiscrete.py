@@ -217,7 +217,7 @@ class SemiDiscreteMap(nn.Module):
 
     @torch.no_grad()
     def cost(self, n: int = 2**17, *, generator: torch.Generator | None = None) -> Tensor:
-        """Estimate E|X - T(X)|² in the same way; W₂² if the cells have their masses."""
+        r"""Estimate E\|X - T(X)\|² in the same way; W₂² if the cells have their masses."""
         x = self.spread_source(n, generator=generator_on(generator))
         return (x - self.map(x)).square().sum(1).mean()
 
@@ -304,7 +304,7 @@ class SemiDiscreteSolver:
     transport : SemiDiscreteMap
         The map whose heights are fitted; it always holds the best ones so far.
     lr : float
-        Adam's first learning rate, in units of |x| |y|: the root mean squares of source and
+        Adam's first learning rate, in units of \|x\| \|y\|: the root mean squares of source and
         targets about their means.
     batch, largest_batch : int
         Points per step at first, and at most. Powers of two spread most evenly.
@@ -440,7 +440,7 @@ def semi_discrete(
     tolerance: float = 2e-3,
     generator: torch.Generator | None = None,
 ) -> SemiDiscreteMap:
-    r"""Solve semi-discrete optimal transport: from a continuous source onto points, cost |x - y|².
+    r"""Solve semi-discrete optimal transport: from a continuous source onto points, cost \|x - y\|².
 
     Parameters
     ----------

@@ -258,8 +258,7 @@ def test_training_is_reproducible_and_learns() -> None:
     first, again, other = (train_classifier.train("digits", steps=15, seed=s) for s in (0, 0, 1))
     contents = [train_classifier.serialise(network) for network in (first, again, other)]
     assert contents[0] == contents[1] != contents[2]
-    with torch.no_grad():
-        logits = train_classifier.train("digits", steps=80)(images("digits"))
+    logits = train_classifier.train("digits", steps=80)(images("digits"))
     # The average over the last 200 steps still holds much of the beginning.
     assert (logits.argmax(1) == load("digits").labels("test")).double().mean() > 0.3
 

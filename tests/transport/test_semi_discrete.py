@@ -194,6 +194,14 @@ class TestSolver:
         # E is quadratic across the walls: central differences err by a few wall segments only.
         torch.testing.assert_close(torch.stack(gradient), shares - 0.2, rtol=0, atol=1e-3)
 
+    def test_energy_is_the_mean_potential_less_that_of_the_masses(self) -> None:
+        """E(h) = E u(x) - ⟨w, h⟩, also where neither source nor targets surround the origin."""
+        x = cloud(4096, 2, 3) + 4
+        transport = SemiDiscreteMap(cloud(9, 2) + 2, source=lambda n, g: x[:n])
+        expected = transport.potential(x[:300]).mean() - transport.masses @ transport.heights
+        found = SemiDiscreteSolver(transport, batch=300).step()["energy"]
+        torch.testing.assert_close(found, expected)
+
     def test_start_lets_no_cell_starve(self) -> None:
         """Interior targets have empty cells where h = 0; from the elliptic start few have."""
         targets = cloud(300, 4) @ torch.diag(torch.tensor([4.0, 1.0, 1.0, 0.2], dtype=DOUBLE))

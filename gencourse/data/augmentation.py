@@ -1,0 +1,72 @@
+"""More images than there are: small changes that leave an image what it shows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gencourse._validate import positive
+
+__all__ = ["jitter"]
+
+
+def jitter(
+    images: Tensor,
+    amount: float,
+    *,
+    share: float = 0.5,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Turn, stretch, shear and shift some of the images a little, each in its own way.
+
+    A pixel at v, with the image from -1 to 1 either way, takes the value found at
+    (I + M) v + m, where the entries of M and m are uniform in [-amount, amount]; between
+    pixels by cubic interpolation, and outside the image -1. A model that overfits a small set
+    of images learns from ever new versions instead; what it then learns is a distribution a little
+    wider than that of the images.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, channels, height, width)
+        In [-1, 1].
+    amount : float
+        0.1 turns by up to 6°, and shifts by up to a twentieth of the image's size.
+    share : float
+        Probability of an image to be changed at all; the others stay as they are.
+    generator : torch.Generator, optional
+        Source of randomness, on any device.
+
+    Returns
+    -------
+    Tensor of shape (n, channels, height, width)
+        In [-1, 1], and no longer on grey levels: see :func:`gencourse.data.quantisation.quantise`.
+
+    Raises
+    ------
+    ValueError
+        If the images are not images, or ``amount`` is not positive, or ``share`` no probability.
+
+    Examples
+    --------
+    >>> import torch
+    >>> black = -torch.ones(5, 1, 8, 8)
+    >>> torch.equal(jitter(black, 0.1), black)
+    True
+    """
+    if images.ndim != 4 or not images.is_floating_point():
+        raise ValueError(
+            f"images must be floating, of shape (n, channels, height, width), not "
+            f"{images.dtype} of shape {tuple(images.shape)}"
+        )
+    positive(amount, "amount")
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be a probability, not {share!r}")
+    n, where = len(images), images.device if generator is None else generator.device
+    uniform = torch.rand(n, 7, generator=generator, device=where).to(images)
+    maps = amount * (2 * uniform[:, :6] - 1).view(n, 2, 3) + torch.eye(2, 3).to(images)
+    grid = F.affine_grid(maps, list(images.shape), align_corners=False)
+    # Outside the image the interpolation finds zeros, which must mean black.
+    moved = F.grid_sample(images + 1, grid, mode="bicubic", align_corners=False) - 1
+    changed = (uniform[:, 6] < share)[:, None, None, None]
+    return torch.where(changed, moved.clamp(-1, 1), images)
