@@ -1,4 +1,4 @@
-"""The command line: ``gencourse systems · train · evaluate · compare · doctor · grade``."""
+"""The command line: ``gencourse systems · train · evaluate · compare · table · doctor · grade``."""
 
 from __future__ import annotations
 
@@ -319,6 +319,52 @@ def _draw(pictures: dict[str, Tensor], dataset: Dataset, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=150)
     write_atomically(path, buffer.getvalue())
+
+
+@app.command()
+def table(
+    name: Annotated[str, typer.Argument(help="Which table: vae-split or parzen.")],
+    data: Annotated[
+        str, typer.Option("--data", "-d", help="Images to measure on; mnist is the papers' own.")
+    ] = "digits",
+    systems: Annotated[
+        list[str] | None,
+        typer.Option("--system", "-s", help="A row of the table parzen; may be repeated."),
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    device: DeviceName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a table of the lectures, and print ours beside the published numbers."""
+    from gencourse._validate import unknown_name
+    from gencourse.tables import TABLES
+
+    with _clear_errors():
+        if name not in TABLES:
+            raise unknown_name("table", name, TABLES)
+        options: dict[str, Any] = {"steps": steps, "seed": seed, "device": device}
+        if systems:
+            if name != "parzen":
+                raise ValueError(f"table {name!r} has no systems to choose; leave out --system")
+            options["systems"] = systems
+        frame = TABLES[name](data, progress=sys.stderr.isatty(), **options)
+        if as_json:
+            typer.echo(frame.reset_index().to_json(orient="records", indent=2))
+            return
+        shown = Table(
+            title=frame.attrs["title"],
+            caption=frame.attrs["caption"],
+            title_justify="left",
+            caption_justify="left",
+        )
+        shown.add_column(str(frame.index.name), no_wrap=True)
+        for column in frame.columns:
+            shown.add_column(str(column).replace("_", " "), justify="right")
+        for label, row in frame.iterrows():
+            cells = ("–" if value != value else f"{value:.2f}" for value in row)
+            shown.add_row(str(label), *cells)
+        console.print(shown)
 
 
 @app.command()

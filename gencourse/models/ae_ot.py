@@ -211,9 +211,7 @@ class TransportAutoencoder(LatentModel):
         index = torch.randint(len(x), (self.settings.batch,), generator=generator, device=x.device)
         return x[index]
 
-    def _autoencoder_step(
-        self, x: Tensor, optimiser: torch.optim.Optimizer
-    ) -> dict[str, Tensor]:
+    def _autoencoder_step(self, x: Tensor, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Phase 1: improve encoder and decoder on a batch; return what it cost."""
         loss = (x - self.decoder(self.encoder(x))).square().flatten(1).sum(1).mean()
         optimiser.zero_grad(set_to_none=True)

@@ -204,9 +204,7 @@ class TransportGAN(TransportAutoencoder):
             **loop,
         )
 
-    def _discriminator_step(
-        self, x: Tensor, z: Tensor, optimiser: torch.optim.Optimizer
-    ) -> Tensor:
+    def _discriminator_step(self, x: Tensor, z: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
         """Improve D on data and on what G makes of codes; return its loss."""
         with torch.no_grad():
             fake = self.decoder(z)

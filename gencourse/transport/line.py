@@ -74,10 +74,9 @@ def wasserstein_1d(
     (u, at_x), (v, at_y) = double(x).sort(), double(y).sort()
     F, G = a.to(u.device)[at_x].cumsum(0), b.to(u.device)[at_y.to(u.device)].cumsum(0)
     t = torch.cat([F, G]).sort().values.clamp_max(1.0)
-    # Between two jumps each quantile is the first point whose cumulated mass reaches the middle.
+    # Up to the jump at t, either quantile is its first point whose cumulated mass reaches t.
     width = torch.diff(t, prepend=t.new_zeros(1))
-    middle = t - width / 2
-    i = torch.searchsorted(F, middle).clamp_max(len(u) - 1)
-    j = torch.searchsorted(G, middle).clamp_max(len(v) - 1)
+    i = torch.searchsorted(F, t).clamp_max(len(u) - 1)
+    j = torch.searchsorted(G, t).clamp_max(len(v) - 1)
     value = ((u[i] - v.to(u.device)[j]).abs().pow(p) * width).sum().pow(1 / p)
     return value.to(device=x.device, dtype=x.dtype)

@@ -7,6 +7,7 @@ import torch
 
 from gencourse import data
 from gencourse.data import dequantise, grey_level
+from gencourse.data.quantisation import quantise
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -54,3 +55,14 @@ def test_dtype_follows_and_seeds_count() -> None:
 def test_no_levels_in_nothing(images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="images"):
         grey_level(images)
+
+
+@pytest.mark.parametrize("level", [1 / 8, 2 / 255])
+def test_rounding_undoes_the_noise(level: float) -> None:
+    """And what lies beyond the darkest and the brightest level goes to them."""
+    levels = torch.arange(round(2 / level) + 1) * level - 1
+    x = levels[torch.randint(len(levels), (50, 1, 4, 4), generator=generator())]
+    noisy = dequantise(x, 0.99 * level, generator=generator(1))
+    torch.testing.assert_close(quantise(noisy, level), x, rtol=0, atol=1e-6)
+    torch.testing.assert_close(quantise(noisy, torch.tensor(level)), x, rtol=0, atol=1e-6)
+    assert quantise(torch.tensor([-7.0, 7.0]), level).tolist() == pytest.approx([-1, 1], abs=1e-6)

@@ -37,6 +37,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "iaf": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
     "kde": {"centres": 60, "held_out": 20},
     "gmm": {"components": 3},
+    "ae": {"width": 4, "depth": 1, "batch": 8},
+    "vae": {"width": 4, "depth": 1, "batch": 8, "importance": 2},
+    "wae-mmd": {"width": 4, "depth": 1, "batch": 8},
+    "wae-gan": {"width": 4, "depth": 1, "batch": 8},
+    "ae-ot": {"width": 4, "depth": 1, "batch": 8, "targets": 20},
+    "ae-ot-gan": {"width": 4, "depth": 1, "batch": 8, "targets": 20},
     "gan": {"width": 4, "depth": 1, "batch": 8},
     "gan-minimax": {"width": 4, "depth": 1, "batch": 8},
 }

@@ -40,6 +40,18 @@ class TestLinearProgram:
         exact = wasserstein(x, y, 1, x_weights=a, y_weights=b)
         assert f.value.item() == pytest.approx(exact.item(), abs=1e-9)
 
+    def test_points_without_mass_do_not_spoil_the_function(self) -> None:
+        """The program leaves their prices free; f there is what the others imply."""
+        x, y = cloud(5, 2, 0), cloud(6, 2, 1)
+        b = torch.tensor([0.0, 1, 0, 1, 0, 0], dtype=DOUBLE)
+        f = kantorovich_rubinstein(x, y, y_weights=b)
+        z = torch.cat([x, y])
+        values = torch.cat([f.at_x, f.at_y])
+        torch.testing.assert_close(f(z), values)
+        assert ((values[:, None] - values).abs() - torch.cdist(z, z)).max() < 1e-9
+        exact = wasserstein(x, y, 1, y_weights=b)
+        assert f.value.item() == pytest.approx(exact.item(), abs=1e-9)
+
     def test_two_points(self) -> None:
         """Between point masses f climbs with slope 1 from y to x."""
         x, y = torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2)

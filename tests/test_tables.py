@@ -1,0 +1,136 @@
+"""Tables of the lectures: the protocol, the published numbers, and errors before any training."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pandas
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import gencourse
+from gencourse import cli, tables
+from gencourse.data import DownloadError
+from gencourse.metrics import parzen_log_likelihood
+
+DIGITS = gencourse.data.load("digits")
+assert isinstance(DIGITS, gencourse.data.ImageDataset)
+SMALL: dict[str, Any] = {"steps": 5, "progress": False}
+
+
+# ----------------------------------------------------------------- the VAE's split
+
+
+def test_the_split_adds_up() -> None:
+    table = tables.vae_split(latents=(2, 3), **SMALL)
+    assert list(table.index) == [2, 3]
+    total = table["mutual_information"] + table["marginal_kl"]
+    assert total.tolist() == pytest.approx(table["average_kl"].tolist(), rel=1e-9)
+    assert (table["mutual_information"] <= math.log(1442)).all()
+    assert (table["average_kl"] > 0).all()
+    assert table.loc[2, "published_elbo"] == -129.63
+    assert math.isnan(table.loc[3, "published_elbo"])
+    for text in ("title", "caption"):
+        assert "digits" in table.attrs[text]
+    again = tables.vae_split(latents=(2, 3), **SMALL)
+    pandas.testing.assert_frame_equal(table, again)
+
+
+def test_the_published_splits_add_up_too() -> None:
+    """To the digits that were printed."""
+    for row in tables.vae_split.__globals__["PUBLISHED"].values():
+        parts = row["mutual_information"] + row["marginal_kl"]
+        assert parts == pytest.approx(row["average_kl"], abs=0.011)
+
+
+@pytest.mark.nightly
+def test_more_latent_dimensions_give_a_better_bound_and_a_worse_prior() -> None:
+    """As in deck C: the ELBO rises from 2 to 10 dimensions, and with it the marginal KL."""
+    table = tables.vae_split(progress=False)
+    print(table)
+    assert table.loc[10, "elbo"] > table.loc[2, "elbo"]
+    assert table.loc[10, "marginal_kl"] > table.loc[2, "marginal_kl"] + 0.5
+    assert table.loc[20, "marginal_kl"] > table.loc[2, "marginal_kl"] + 0.5
+    assert table.loc[10, "mutual_information"] > table.loc[2, "mutual_information"]
+
+
+# ----------------------------------------------------------------- Parzen windows
+
+
+def test_the_row_of_the_data() -> None:
+    """Windows on the training images but every tenth, which chooses the bandwidth."""
+    table = tables.parzen(systems=(), samples=10, **SMALL)
+    assert list(table.index) == ["data"]
+    images = DIGITS.images("train").flatten(1) / 2 + 0.5
+    chosen = torch.arange(len(images)) % 10 == 9
+    test = DIGITS.images("test").flatten(1) / 2 + 0.5
+    wanted = parzen_log_likelihood(images[~chosen], test, validation=images[chosen])
+    row = table.loc["data"]
+    assert row["log_likelihood"] == pytest.approx(wanted.mean, rel=1e-9)
+    assert row["standard_error"] == pytest.approx(wanted.standard_error, rel=1e-9)
+    assert (row["published"], row["published_error"]) == (502, 5.99)
+
+
+def test_a_row_for_each_system() -> None:
+    table = tables.parzen(systems=("cholesky", "vae"), samples=300, **SMALL)
+    assert list(table.index) == ["cholesky", "vae", "data"]
+    assert table["log_likelihood"].map(math.isfinite).all()
+    assert table.loc["vae", "published"] == 445
+    assert math.isnan(table.loc["cholesky", "published"])
+    # Real images tell more about new ones than a Gaussian does.
+    assert table.loc["data", "log_likelihood"] > table.loc["cholesky", "log_likelihood"]
+
+
+# ----------------------------------------------------------------- the command
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(cli.app, ["table", *map(str, arguments)])
+
+
+def test_the_command_prints_a_table_or_json() -> None:
+    shown = run("parzen", "--system", "cholesky", "--steps", 1)
+    assert shown.exit_code == 0, shown.output
+    assert "cholesky" in shown.stdout
+    assert "502.00" in shown.stdout
+    rows = json.loads(run("parzen", "-s", "cholesky", "--steps", 1, "--json").stdout)
+    assert [row["system"] for row in rows] == ["cholesky", "data"]
+    assert rows[0]["published"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("vae",), "unknown table 'vae'; did you mean 'vae-split'"),
+        (("parzen", "-d", "ring8"), "data set 'ring8' has none"),
+        (("parzen", "-d", "digist"), "unknown data set 'digist'"),
+        (("parzen", "-s", "vea"), "unknown system 'vea'"),
+        (("parzen", "-s", "histogram"), "'histogram' learns points"),
+        (("vae-split", "-s", "vae"), "has no systems to choose"),
+    ],
+)
+def test_one_sentence_for_bad_input(arguments: tuple[str, ...], complaint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("bad", [0, -1, 2.5, True])
+def test_latent_dimensions_that_are_none(bad: Any) -> None:
+    with pytest.raises(ValueError, match="latent must be"):
+        tables.vae_split(latents=(bad,), **SMALL)
+
+
+def test_mnist_is_the_same_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Where it cannot be downloaded the error says so, before anything is trained."""
+
+    def offline(*_: object, **__: object) -> None:
+        raise DownloadError("no network")
+
+    monkeypatch.setitem(gencourse.data.load.__globals__, "_LOADERS", {"mnist": lambda: offline()})
+    for name in tables.TABLES:
+        with pytest.raises(DownloadError):
+            tables.TABLES[name]("mnist")
