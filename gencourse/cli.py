@@ -102,6 +102,17 @@ _HEADINGS = {
     "quality": ("quality", ".1%"),
     "largest_share": ("largest share", ".2f"),
     "nll": ("NLL", ".3f"),
+    "bits_per_dim": ("bits/dim", ".2f"),
+    "recognised": ("recognised", ".1%"),
+    "classes": ("classes", ".0f"),
+    "fid": ("FID", ".2f"),
+    "kid": ("KID", ".3f"),
+    "inception_score": ("IS", ".2f"),
+    "precision": ("precision", ".2f"),
+    "recall": ("recall", ".2f"),
+    "density": ("density", ".2f"),
+    "coverage": ("coverage", ".2f"),
+    "memorised": ("memorised", ".1%"),
     "parzen": ("Parzen", ".1f"),
     "seconds": ("seconds", ".1f"),
 }
@@ -125,6 +136,8 @@ def _show(title: str, results: dict[str, dict[str, float]], *, as_json: bool) ->
         table.add_row(system, *cells)
     first = next(iter(results.values()))
     floors = [f"W{p} {first[f'w{p}_floor']:.3f}" for p in (1, 2) if f"w{p}_floor" in first]
+    if "fid_floor" in first:
+        floors.append(f"FID {first['fid_floor']:.2f}")
     caption = f"real samples against real samples: {', '.join(floors)}"
     entropy = next((r["entropy"] for r in results.values() if "entropy" in r), None)
     if entropy is not None:

@@ -52,6 +52,7 @@ ENVIRONMENT = {
     "TQDM_DISABLE": "1",
     "JUPYTER_PREFER_ENV_PATH": "1",
     "PYTHONHASHSEED": "0",
+    "GENCOURSE_STATIC": "1",  # widgets become figures: there is no kernel behind a page
 }
 CHAPTER_SECONDS = 600
 SPHINX_SECONDS = 1200

@@ -59,7 +59,7 @@ def jacobian_of(field: nn.Module, z: Tensor, t: float) -> Tensor:
 def test_the_divergence_of_an_mlp_is_exact(d: int, t: float) -> None:
     field = stirred(MLPField(d, width=16))
     z = noise(6, d)
-    (instant,) = field.at(torch.tensor([t]).double())  # type: ignore[operator]
+    (instant,) = field.at(torch.tensor([t], dtype=torch.float64))  # type: ignore[operator]
     v, divergence = instant.with_divergence(z)
     torch.testing.assert_close(v, field(z, t), rtol=1e-12, atol=1e-12)
     traces = torch.stack([jacobian_of(field, row, t).trace() for row in z])
@@ -73,7 +73,7 @@ def test_the_probe_of_a_convolutional_field(shape: tuple[int, ...]) -> None:
     field = stirred(ConvField(shape, width=8, depth=3))
     d = math.prod(shape)
     z, probe = noise(3, d), noise(3, d, seed=6).sign()
-    (instant,) = field.at(torch.tensor([0.4]).double())  # type: ignore[operator]
+    (instant,) = field.at(torch.tensor([0.4], dtype=torch.float64))  # type: ignore[operator]
     v, estimate = instant.with_divergence(z, probe)
     torch.testing.assert_close(v, field(z, 0.4), rtol=1e-12, atol=1e-12)
     _, product = torch.autograd.functional.jvp(lambda u: field(u, 0.4), z, probe)
@@ -87,7 +87,7 @@ def test_the_probe_is_unbiased() -> None:
     field = stirred(ConvField((1, 4, 4), width=8, depth=2))
     z = noise(1, 16)
     trace = jacobian_of(field, z[0], 0.4).trace()
-    (instant,) = field.at(torch.tensor([0.4]).double())  # type: ignore[operator]
+    (instant,) = field.at(torch.tensor([0.4], dtype=torch.float64))  # type: ignore[operator]
     _, parts = instant.with_divergence(z.repeat(16, 1), torch.eye(16).double())
     torch.testing.assert_close(parts.sum(), trace, rtol=1e-10, atol=1e-10)
     n = 4000
@@ -214,22 +214,21 @@ def test_the_determinant(d: int) -> None:
 
 
 def test_the_determinant_for_images() -> None:
-    """Estimated with 300 probes; the same for the same rows, whatever else was drawn."""
-    model = random_flow((1, 4, 4), fine_steps=12, probes=300)
+    """Estimated with 200 probes; the same for the same rows, whatever else was drawn."""
+    model = random_flow((1, 4, 4), fine_steps=6, probes=200)
     x = noise(1, 1, 4, 4)
     with torch.no_grad():
-        z, log_det = model.pull(x.flatten(1))
+        _, log_det = model.pull(x.flatten(1))
         model.settings = replace(model.settings, probes=1)
-        single = torch.stack([model.pull(x.flatten(1).repeat(300, 1))[1]]).flatten()
-        model.settings = replace(model.settings, probes=300)
+        _, single = model.pull(x.flatten(1).repeat(200, 1))
+        first = model.log_prob(x)
         torch.rand(7)
-        assert torch.equal(model.log_prob(x), model.log_prob(x))
-    jacobian = torch.autograd.functional.jacobian(
-        lambda v: model.pull(v[None].repeat(1, 1))[0][0], x.flatten()
-    )
-    exact = jacobian.logdet()
+        assert torch.equal(model.log_prob(x), first)
+    jacobian = torch.autograd.functional.jacobian(lambda v: model.pull(v[None])[0][0], x.flatten())
     assert single.std() > 1e-2
-    assert (log_det[0] - exact).abs() < 5 * single.std() / math.sqrt(300)
+    # Five standard errors, and the error of six steps of the solver.
+    bound = 5 * single.std() / math.sqrt(200) + 1e-3
+    assert (log_det[0] - jacobian.logdet()).abs() < bound
 
 
 def test_the_density_integrates_to_one() -> None:
