@@ -62,17 +62,17 @@ class FlowSettings:
     """
 
     architecture: str = "realnvp"
-    layers: int = 12
-    width: int = 48
+    layers: int = 14
+    width: int = 40
     depth: int = 2
     bound: float = 2.0
     batch: int = 256
-    lr: float = 5e-3
+    lr: float = 4e-3
     clip: float = 5.0
     jitter: float = 0.0
     averaging: float = 0.005
     temperature: float = 1.0
-    steps: int = 4000
+    steps: int = 5000
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -123,7 +123,7 @@ class FlowModel(GenerativeModel):
     }
     #: What each architecture does differently, on points and on images.
     POINT_DEFAULTS_OF: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "nice": {"layers": 16, "width": 64},
+        "nice": {"layers": 20, "width": 48, "lr": 8e-3},
     }
     IMAGE_DEFAULTS_OF: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     settings: FlowSettings

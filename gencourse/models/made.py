@@ -61,7 +61,7 @@ class AutoregressiveSettings:
     """
 
     components: int = 16
-    width: int = 128
+    width: int = 64
     depth: int = 2
     dropout: float = 0.0
     jitter: float = 0.0
@@ -69,7 +69,7 @@ class AutoregressiveSettings:
     lr: float = 3e-3
     clip: float = 10.0
     averaging: float = 0.005
-    steps: int = 4000
+    steps: int = 3000
 
     def __post_init__(self) -> None:
         for name in ("components", "width", "depth", "batch", "steps"):

@@ -11,6 +11,8 @@ from gencourse.nets.mlp import mlp
 
 __all__ = ["decoder", "encoder"]
 
+HIDDEN = 4
+
 
 def encoder(
     event_shape: Sequence[int], outputs: int, *, width: int = 128, depth: int = 3
@@ -43,7 +45,9 @@ def encoder(
     """
     if len(event_shape) == 1:
         return mlp(event_shape[0], outputs, width=width, depth=depth)
-    return nn.Sequential(*downsampling(event_shape, outputs, width=width))
+    hidden = HIDDEN * width
+    convolutions = downsampling(event_shape, hidden, width=width)
+    return nn.Sequential(*convolutions, nn.ReLU(), *mlp(hidden, outputs, width=hidden, depth=depth - 1))
 
 
 def decoder(
@@ -78,5 +82,6 @@ def decoder(
     """
     if len(event_shape) == 1:
         return mlp(latent, event_shape[0], width=width, depth=depth)
-    layers = upsampling(latent, event_shape, width=width, normalised=False)
-    return nn.Sequential(*layers, *([nn.Tanh()] if bounded else []))
+    hidden = HIDDEN * width
+    layers = upsampling(hidden, event_shape, width=width, normalised=False)
+    return nn.Sequential(*mlp(latent, hidden, width=hidden, depth=depth - 1), nn.ReLU(), *layers, *([nn.Tanh()] if bounded else []))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from gencourse._precision import double
 from gencourse._validate import generator_on, positive
 from gencourse.transport._checks import clouds
 
@@ -156,9 +157,9 @@ def lipschitz_critic(
     history = train(step, steps=steps, progress=progress, description="critic")
     critic.eval()
     with torch.no_grad():
-        at_x, at_y = critic(u).double()[:, 0], critic(v).double()[:, 0]
+        at_x, at_y = double(critic(u))[:, 0], double(critic(v))[:, 0]
     value = at_x.mean() - at_y.mean()
-    distance = torch.cdist(u.double(), v.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    distance = torch.cdist(double(u), double(v), compute_mode="donot_use_mm_for_euclid_dist")
     rise = at_x[:, None] - at_y
     slopes = torch.where(distance > 0, rise.abs() / distance, torch.zeros_like(rise))
     lipschitz = slopes.max()

@@ -440,7 +440,7 @@ def semi_discrete(
     tolerance: float = 2e-3,
     generator: torch.Generator | None = None,
 ) -> SemiDiscreteMap:
-    r"""Solve semi-discrete optimal transport: from a continuous source onto points, cost \|x - y\|².
+    r"""Solve semi-discrete transport: from a continuous source onto points, at cost \|x - y\|².
 
     Parameters
     ----------
@@ -473,6 +473,11 @@ def semi_discrete(
         If a tensor has the wrong shape or is not finite, or a number is not positive.
     KeyError
         If no source has that name.
+
+    Notes
+    -----
+    A step costs as much as ``batch`` × n inner products. On one CPU core 256 targets in the plane
+    take 2 s, and 1000 take 7 s; with 1400 targets of heavy tails in 8 dimensions it was 45 s.
 
     Examples
     --------

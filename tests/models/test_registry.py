@@ -43,6 +43,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "wae-gan": {"width": 4, "depth": 1, "batch": 8},
     "ae-ot": {"width": 4, "depth": 1, "batch": 8, "targets": 20},
     "ae-ot-gan": {"width": 4, "depth": 1, "batch": 8, "targets": 20},
+    "histogram": {"bins": 3},
+    "gmm-mcem": {"components": 3},
+    "cholesky": {},
+    "triangular": {"components": 2, "width": 4, "depth": 1, "batch": 8},
+    "tabak": {"candidates": 4, "batch": 64},
+    "cnf": {"width": 4, "depth": 1, "batch": 8, "probes": 1},
     "gan": {"width": 4, "depth": 1, "batch": 8},
     "gan-minimax": {"width": 4, "depth": 1, "batch": 8},
 }
