@@ -17,6 +17,7 @@ from gencourse.flows.base import Inverse, Transform, log_density, standard_norma
 from gencourse.flows.compose import Compose
 from gencourse.flows.coupling import AdditiveCoupling, AffineCoupling, bounded
 from gencourse.flows.elementwise import DiagonalScaling, Logit, Standardise
+from gencourse.flows.histogram import Gaussianise
 from gencourse.flows.images import CheckerboardCoupling, OnHalf, Squeeze, checkerboard
 from gencourse.flows.permutation import Permutation, Reverse
 
@@ -26,6 +27,7 @@ __all__ = [
     "CheckerboardCoupling",
     "Compose",
     "DiagonalScaling",
+    "Gaussianise",
     "Inverse",
     "Logit",
     "MaskedAffine",

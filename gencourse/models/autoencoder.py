@@ -32,8 +32,8 @@ class AutoencoderSettings:
     latent : int
         Dimension of the codes.
     width, depth : int
-        Hidden units and layers of both networks; for images, channels (``depth`` follows
-        from the image's size).
+        Hidden units and layers of both networks; for images, channels of the finest feature
+        map and fully connected layers, see :func:`gencourse.nets.encoder`.
     batch : int
         Samples in each step.
     lr : float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor
 from gencourse._validate import points, positive, unknown_name
 from gencourse.data.augmentation import jitter
 from gencourse.data.quantisation import FINEST, dequantise, grey_level, quantise
-from gencourse.flows import Compose, Logit, Standardise, architectures, log_density
+from gencourse.flows import Compose, Gaussianise, Standardise, architectures, log_density
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, averaged, minimise
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["FlowModel", "FlowSettings"]
 
 ARCHITECTURES = ("nice", "realnvp", "maf", "iaf")
-MARGIN = 0.05  # of the range of the pixels, kept free on either side of the logit
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class FlowModel(GenerativeModel):
 
     Points are brought to mean 0 and standard deviation 1 first. Images are dequantised: noise
     spreads each pixel over its grey level, as a density of whole numbers could grow
-    without limit. Then a logit takes pixels to the whole line. Both steps are part of f, and
-    their Jacobian is counted, so ``log_prob`` is a density of dequantised images in [-1, 1],
-    in nats. ``sample`` rounds images to their grey levels.
+    without limit. Then :class:`gencourse.flows.Gaussianise` takes each pixel to the whole
+    line. These first steps belong to f and their Jacobian is counted, so ``log_prob`` is a
+    density of dequantised images, in nats. ``sample`` rounds images to their grey levels.
 
     The inverse autoregressive flow, ``iaf``, takes points only: its density costs d passes for
     d coordinates, so each training step on an image would take as many passes as it has
@@ -108,8 +108,6 @@ class FlowModel(GenerativeModel):
         f.
     average : AveragedModel
         f with averaged weights, which is sampled and evaluated.
-    level : Tensor
-        Width of a grey level of images; measured when the model is fitted.
     """
 
     Settings = FlowSettings
@@ -123,11 +121,10 @@ class FlowModel(GenerativeModel):
     }
     #: What each architecture does differently, on points and on images.
     POINT_DEFAULTS_OF: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "nice": {"layers": 20, "width": 48, "lr": 8e-3},
+        "nice": {"layers": 20, "width": 48, "lr": 7e-3},
     }
     IMAGE_DEFAULTS_OF: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     settings: FlowSettings
-    level: Tensor
 
     def __init__(
         self, system: System, event_shape: tuple[int, ...], settings: FlowSettings
@@ -139,11 +136,11 @@ class FlowModel(GenerativeModel):
             sizes["bound"] = s.bound
         layers = getattr(architectures, s.architecture)(event_shape, **sizes)
         self.images = len(event_shape) == 3
-        first = [Logit(-1.0, 1.0)] if self.images else []
-        self.flow = Compose(*first, Standardise(event_shape), *layers)
+        first: Gaussianise | Standardise = Standardise(event_shape)
+        if self.images:
+            first = Gaussianise(event_shape, _levels(FINEST))
+        self.flow = Compose(first, *layers)
         self.average = averaged(self.flow, s.averaging)
-        self.register_buffer("level", torch.tensor(FINEST))
-        self._set_range()
         self.eval()
 
     @classmethod
@@ -154,23 +151,22 @@ class FlowModel(GenerativeModel):
         own = table.get(given.get("architecture", cls.Settings.architecture), {})
         return super().default_settings(event_shape, **{**own, **given})
 
-    def _set_range(self) -> None:
-        """Let the logit reach a little beyond the darkest and the brightest level."""
-        end = (1 + 0.5 * self.level) * (1 + MARGIN)
+    def _begin_with(self, first: Gaussianise) -> None:
+        """Put another first step in the place of the present one, for other grey levels."""
         average: Any = self.average.module
-        for logit in (self.flow[0], average[0]):
-            if isinstance(logit, Logit):
-                logit.low.copy_(-end)
-                logit.high.copy_(end)
+        self.flow.transforms[0] = first.to(self._anchor)
+        average.transforms[0] = copy.deepcopy(first)
 
     def _fit(
         self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any
     ) -> History:
         s = self.settings
+        level = grey_level(x) if self.images else 0.0
         if self.images:
-            self.level.fill_(grey_level(x))
-            self._set_range()
-        self._standardise(x, generator)
+            self._begin_with(Gaussianise(self.event_shape, _levels(level)))
+        first = self.flow[0]
+        assert isinstance(first, Gaussianise | Standardise)
+        first.measure(x)
 
         def loss(batch: Tensor) -> Tensor:
             if self.images:
@@ -179,7 +175,6 @@ class FlowModel(GenerativeModel):
                 batch = dequantise(batch, level, generator=generator)
             return -log_density(self.flow, batch).mean()
 
-        level = float(self.level)
         self.train()
         try:
             return minimise(
@@ -199,36 +194,35 @@ class FlowModel(GenerativeModel):
         finally:
             self.eval()
 
-    @torch.no_grad()
-    def _standardise(self, x: Tensor, generator: torch.Generator) -> None:
-        """Measure mean and standard deviation of what reaches the learned layers."""
-        if self.images:
-            x = self.flow[0](dequantise(x, float(self.level), generator=generator))[0]
-        standardise = self.flow[1 if self.images else 0]
-        assert isinstance(standardise, Standardise)
-        standardise.measure(x)
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over saved tensors, whatever their number of grey levels."""
+        counted = state.get("flow.transforms.0.probability")
+        if self.images and isinstance(counted, Tensor) and counted.ndim == 2:
+            self._begin_with(Gaussianise(self.event_shape, counted.shape[1]))
+        super().restore(state)
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``n`` samples x = f⁻¹(z); images are rounded to their grey levels."""
         positive(n, "n", integer=True)
         flow: Any = self.average.module
-        z = self.noise(n, *self.event_shape, generator=generator).to(self.level.dtype)
+        z = self.noise(n, *self.event_shape, generator=generator).to(self._anchor)
         x, _ = flow.inverse(self.settings.temperature * z)
-        return quantise(x, self.level) if self.images else x
+        return quantise(x, flow[0].level) if self.images else x
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats, shape ``(n,)``, in the precision of the weights.
 
-        Minus infinity for images with a pixel outside the range of the logit, [-1, 1] and a
-        little more.
+        Minus infinity for images with a pixel more than half a grey level outside [-1, 1].
         """
         x = points(x, "x", self.event_shape)
         flow: Any = self.average.module
-        at = x.to(self.level)  # the precision of the weights
-        logit = flow[0]
-        if not isinstance(logit, Logit):
-            return log_density(flow, at).to(x)
-        inside = logit.contains(at)
-        safe = torch.where(inside[:, None, None, None], at, torch.zeros_like(at))
-        return log_density(flow, safe).masked_fill(~inside, -math.inf).to(x)
+        log_p = log_density(flow, x.to(self._anchor))
+        if self.images:
+            log_p = log_p.masked_fill(~flow[0].contains(x.to(self._anchor)), -math.inf)
+        return log_p.to(x)
+
+
+def _levels(level: float) -> int:
+    """How many grey levels of this width there are from -1 to 1, ends included."""
+    return round(2 / level) + 1

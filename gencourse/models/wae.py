@@ -158,9 +158,9 @@ class WassersteinAutoencoder(LatentModel):
 
     Settings = WassersteinSettings
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "latent": 8,
+        "latent": 4,
         "width": 32,
-        "lr": 1e-3,
+        "depth": 4,
         "weight": 100.0,
         "encoder_noise": 0,
         "scales": PAPER_SCALES,

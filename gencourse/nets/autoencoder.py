@@ -11,7 +11,7 @@ from gencourse.nets.mlp import mlp
 
 __all__ = ["decoder", "encoder"]
 
-HIDDEN = 4
+HIDDEN = 4  # units of a fully connected layer between code and image, in widths
 
 
 def encoder(
@@ -30,7 +30,8 @@ def encoder(
     width : int
         Hidden units; for images the channels of the finest feature map.
     depth : int
-        Hidden layers; for images it follows from their size.
+        Fully connected hidden layers; for images those between the convolutions and the
+        result, of ``4 width`` units. How many convolutions there are follows from the size.
 
     Raises
     ------
@@ -47,7 +48,9 @@ def encoder(
         return mlp(event_shape[0], outputs, width=width, depth=depth)
     hidden = HIDDEN * width
     convolutions = downsampling(event_shape, hidden, width=width)
-    return nn.Sequential(*convolutions, nn.ReLU(), *mlp(hidden, outputs, width=hidden, depth=depth - 1))
+    return nn.Sequential(
+        *convolutions, nn.ReLU(), *mlp(hidden, outputs, width=hidden, depth=depth - 1)
+    )
 
 
 def decoder(
@@ -60,8 +63,9 @@ def decoder(
 ) -> nn.Sequential:
     r"""Network from codes of shape ``(n, latent)`` to samples of shape ``(n, *event_shape)``.
 
-    The mirror image of :func:`encoder`. Nothing in it is normalised over the batch, so that a
-    sample depends on its own code alone.
+    The mirror image of :func:`encoder`. The fully connected layers let images change quickly
+    between modes, as one linear layer could not. Nothing is normalised over the batch: a sample
+    depends on its own code alone.
 
     Parameters
     ----------
@@ -84,4 +88,9 @@ def decoder(
         return mlp(latent, event_shape[0], width=width, depth=depth)
     hidden = HIDDEN * width
     layers = upsampling(hidden, event_shape, width=width, normalised=False)
-    return nn.Sequential(*mlp(latent, hidden, width=hidden, depth=depth - 1), nn.ReLU(), *layers, *([nn.Tanh()] if bounded else []))
+    return nn.Sequential(
+        *mlp(latent, hidden, width=hidden, depth=depth - 1),
+        nn.ReLU(),
+        *layers,
+        *([nn.Tanh()] if bounded else []),
+    )

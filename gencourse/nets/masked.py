@@ -31,10 +31,12 @@ class MaskedLinear(nn.Linear):
         outputs, inputs = mask.shape
         super().__init__(inputs, outputs)
         self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+        self.full = bool(mask.all())  # as between the hidden layers for two coordinates
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        return F.linear(x, self.mask * self.weight, self.bias)
+        weight = self.weight if self.full else self.mask * self.weight
+        return F.linear(x, weight, self.bias)
 
 
 class MaskedMLP(nn.Module):

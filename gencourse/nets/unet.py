@@ -18,7 +18,11 @@ HALVINGS = 2  # at most: 8 → 4 → 2, 28 → 14 → 7, 32 → 16 → 8
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(8, channels), channels)
+    """At most 8 groups, of 4 channels or more: alone in its group, a channel forgets its mean.
+
+    The mean is what the time is added to.
+    """
+    return nn.GroupNorm(math.gcd(8, max(channels // 4, 1)), channels)
 
 
 class _Block(nn.Module):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gencourse import flows
+from gencourse.data.quantisation import dequantise
 from gencourse.flows import Compose, Inverse, architectures, log_density
 
 LAYERS_OF_NICE = ("additive", "additive swap", "board additive")
@@ -135,6 +136,73 @@ def test_the_logit(low: float, high: float) -> None:
     # Far out, where u (1 - u) underflows, the slope is still right: |z| + log(high - low).
     slope = f.inverse(torch.full((1, 1), 800.0, dtype=torch.float64))[1]
     assert slope.item() == pytest.approx(-(800 - math.log(high - low)), rel=1e-6)
+
+
+def grey_images(n: int, levels: int) -> torch.Tensor:
+    """Pixels of different kinds: mostly black, evenly grey, always white, and one in between."""
+    level = torch.rand(n, 4, generator=generator()) * levels
+    level[:, 0] *= torch.rand(n, generator=generator(1)) < 0.1
+    level[:, 2] = levels - 1
+    level[:, 3] = level[:, 3].square() / levels
+    return 2 * level.floor().view(n, 1, 2, 2) / (levels - 1) - 1
+
+
+def measured(levels: int, n: int = 500) -> tuple[flows.Gaussianise, torch.Tensor]:
+    x = grey_images(n, levels)
+    f = flows.Gaussianise((1, 2, 2), levels).double()
+    f.measure(x)
+    return f, dequantise(x.double(), f.level, generator=generator(2))
+
+
+@pytest.mark.parametrize("levels", [2, 5, 256])
+def test_gaussianised_pixels_are_normal(levels: int) -> None:
+    """Each pixel by itself, also those that are nearly always black or white.
+
+    Kolmogorov–Smirnov: below 2/√n for a sample of n; 8 imagined images in 5008 add 0.0016.
+    """
+    f, x = measured(levels, n=5000)
+    z = f(x)[0].flatten(1).sort(0).values
+    ecdf = torch.arange(1, 5001)[:, None] / 5000
+    assert (torch.special.ndtr(z) - ecdf).abs().max() < 2 / math.sqrt(5000) + 0.0016
+
+
+@pytest.mark.parametrize("levels", [2, 5, 256])
+def test_gaussianising_is_a_transform(levels: int) -> None:
+    f, x = measured(levels)
+    x = x[:5]
+    z, log_det = f(x)
+    J = jacobian(lambda r: f(r)[0], x)
+    torch.testing.assert_close(log_det, torch.linalg.slogdet(J).logabsdet, rtol=1e-8, atol=1e-8)
+    back, log_det_back = f.inverse(z)
+    torch.testing.assert_close(back, x, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(log_det_back, -log_det, rtol=1e-9, atol=1e-9)
+    noise = normal(5, 1, 2, 2)
+    y, _ = f.inverse(noise)
+    assert f.contains(y).all()
+    torch.testing.assert_close(f(y)[0], noise, rtol=1e-7, atol=1e-7)
+    J = jacobian(lambda r: f.inverse(r)[0], noise)
+    log_det = torch.linalg.slogdet(J).logabsdet
+    torch.testing.assert_close(f.inverse(noise)[1], log_det, rtol=1e-8, atol=1e-8)
+
+
+def test_gaussianising_alone_is_a_histogram() -> None:
+    """log p(x) = Σ log P(level) - log δ, with the shares of the levels among the images."""
+    f, x = measured(5)
+    counts = torch.stack([(x.flatten(1) - q).abs().lt(0.25).sum(0) for q in (-1, -0.5, 0, 0.5, 1)])
+    P = (counts + 8 / 5) / 508
+    index = ((x.flatten(1) + 1) * 2).round().long()
+    expected = (P.gather(0, index) / 0.5).log().sum(1)
+    torch.testing.assert_close(log_density(f, x), expected.double(), rtol=1e-6, atol=1e-6)
+
+
+def test_pixels_outside_every_level() -> None:
+    f, x = measured(5)
+    assert f.contains(x).all()
+    x[1, 0, 1, 1] = 1.26
+    assert f.contains(x[:3]).tolist() == [True, False, True]
+    far = f.inverse(torch.full((1, 1, 2, 2), 40.0).double())
+    assert far[0].isfinite().all()
+    assert far[1].isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["nice", "realnvp", "maf", "iaf"])

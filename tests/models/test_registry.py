@@ -49,6 +49,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "triangular": {"components": 2, "width": 4, "depth": 1, "batch": 8},
     "tabak": {"candidates": 4, "batch": 64},
     "cnf": {"width": 4, "depth": 1, "batch": 8, "probes": 1},
+    "ebm": {
+        "width": 4, "depth": 1, "batch": 8, "chains": 16, "langevin_steps": 2, "sample_rounds": 2,
+        "particles": 8, "temperatures": 3,
+    },  # fmt: skip
+    "ncsn": {"width": 4, "depth": 1, "batch": 8, "levels": 3, "langevin_steps": 2},
+    "ddpm": {"width": 4, "depth": 1, "batch": 8, "T": 5},
     "gan": {"width": 4, "depth": 1, "batch": 8},
     "gan-minimax": {"width": 4, "depth": 1, "batch": 8},
 }

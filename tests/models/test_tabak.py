@@ -41,7 +41,8 @@ def fitted(x: Tensor, **settings: float) -> RadialFlow:
 @pytest.fixture(scope="module")
 def ring_flow() -> RadialFlow:
     """A third of the samples, and less of the default steps."""
-    return fitted(data.load("ring8").sample(20_000, generator=generator()), steps=900)
+    x = data.load("ring8").sample(20_000, generator=generator())
+    return fitted(x, steps=900, batch=2048)
 
 
 # ----------------------------------------------------------------- one map
