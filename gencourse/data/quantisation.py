@@ -41,9 +41,7 @@ def grey_level(images: Tensor) -> float:
     return max(float(gaps.min()), FINEST) if len(gaps) else FINEST
 
 
-def dequantise(
-    images: Tensor, level: float, *, generator: torch.Generator | None = None
-) -> Tensor:
+def dequantise(images: Tensor, level: float, *, generator: torch.Generator | None = None) -> Tensor:
     """Add noise, uniform over one grey level around each pixel's value.
 
     Parameters

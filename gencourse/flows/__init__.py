@@ -12,6 +12,7 @@ z ~ N(0, I); :func:`log_density` says just that. Transforms are put together by
 
 from __future__ import annotations
 
+from gencourse.flows.architectures import iaf, maf, nice, realnvp
 from gencourse.flows.autoregressive import MaskedAffine
 from gencourse.flows.base import Inverse, Transform, log_density, standard_normal_log_density
 from gencourse.flows.compose import Compose
@@ -39,6 +40,10 @@ __all__ = [
     "Transform",
     "bounded",
     "checkerboard",
+    "iaf",
     "log_density",
+    "maf",
+    "nice",
+    "realnvp",
     "standard_normal_log_density",
 ]

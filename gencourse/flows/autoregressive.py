@@ -28,7 +28,7 @@ class MaskedAffine(Transform):
     network : MaskedMLP or MaskedConvolutions
         Two outputs (u, t) for each coordinate; s = :func:`gencourse.flows.bounded` (u).
     bound : float
-        Bound on |s|.
+        Bound on the size of s.
     """
 
     def __init__(self, network: MaskedMLP | MaskedConvolutions, *, bound: float = 3.0) -> None:

@@ -67,7 +67,7 @@ class AffineCoupling(Transform):
     swap : bool
         Let the second half stay instead of the first; see :class:`AdditiveCoupling`.
     bound : float
-        Bound on |s|.
+        Bound on the size of s.
     """
 
     def __init__(self, network: nn.Module, *, swap: bool = False, bound: float = 3.0) -> None:
@@ -84,7 +84,8 @@ class AffineCoupling(Transform):
         """Scale and shift the half that moves."""
         x_a, x_b = split(x, self.swap)
         s, t = self.scale_and_shift(x_a)
-        return join(x_a, x_b * s.exp() + t, self.swap), s.flatten(1).sum(1)
+        z_b = torch.addcmul(t, x_b, s.exp())  # t + x_b exp(s) in one go
+        return join(x_a, z_b, self.swap), s.flatten(1).sum(1)
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale it back."""

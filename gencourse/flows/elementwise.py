@@ -37,13 +37,13 @@ class Standardise(Transform):
 
     @torch.no_grad()
     def measure(self, x: Tensor, *, least: float = 0.0) -> None:
-        """Take μ and σ from data of shape ``(n, *event_shape)``.
+        r"""Take μ and σ from data of shape ``(n, *event_shape)``.
 
         A coordinate that never changes has no scale of its own, and keeps σ = 1.
 
         Parameters
         ----------
-        x : Tensor of shape (n, *event_shape)
+        x : Tensor of shape (n, \*event_shape)
         least : float
             Added in quadrature: the standard deviation of noise that is still to come.
         """

@@ -44,7 +44,7 @@ class CheckerboardCoupling(Transform):
     swap : bool
         Let the white squares say and the black ones move.
     bound : float or None
-        Bound on |s|; None makes the coupling additive, s = 0, as in NICE.
+        Bound on the size of s; None makes the coupling additive, s = 0, as in NICE.
     """
 
     board: Tensor

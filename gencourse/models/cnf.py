@@ -113,8 +113,11 @@ class ContinuousFlow(PushForward):
 
     Settings = ContinuousSettings
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "lr": 3e-3,
+        "width": 48,
+        "solver_steps": 3,
+        "energy": 1e-3,
         "batch": 64,
+        "steps": 2000,
     }
     settings: ContinuousSettings
     centre: Tensor

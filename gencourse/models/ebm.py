@@ -69,16 +69,17 @@ class EnergySettings:
     langevin_steps: int = 4
     width: int = 128
     depth: int = 3
-    batch: int = 256
+    batch: int = 128
     noise: float = 0.0
     regulariser: float = 0.0
-    lr: float = 2e-3
+    lr: float = 3e-3
+    beta1: float = 0.0
     clip: float = 1.0
-    averaging: float = 0.002
+    averaging: float = 0.001
     sample_rounds: int = 25
     temperatures: int = 200
     particles: int = 2000
-    steps: int = 4000
+    steps: int = 6000
 
     def __post_init__(self) -> None:
         if self.negatives not in ("pcd", "cd"):
@@ -146,8 +147,14 @@ class EnergyModel(GenerativeModel):
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "width": 32,
         "batch": 64,
-        "noise": 0.15,
-        "langevin_steps": 20,
+        "noise": 0.3,
+        "langevin_steps": 10,
+        "lr": 2e-3,
+        "averaging": 0.002,
+        "sample_rounds": 10,
+        "temperatures": 500,
+        "particles": 500,
+        "steps": 3000,
     }
     settings: EnergySettings
     chains: Tensor
@@ -207,6 +214,7 @@ class EnergyModel(GenerativeModel):
                 steps=steps or s.steps,
                 batch=s.batch,
                 lr=s.lr,
+                betas=(s.beta1, 0.99),
                 clip=s.clip,
                 generator=generator,
                 state={"model": self},

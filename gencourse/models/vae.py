@@ -132,7 +132,7 @@ class VariationalAutoencoder(LatentModel):
         "latent": 8,
         "width": 32,
         "batch": 64,
-        # Where it is learned, σ falls to 0.13 on digits, and fewer samples look like digits.
+        # With a learned σ fewer samples were recognised as digits.
         "scale": 0.4,
         "observation_noise": False,
     }

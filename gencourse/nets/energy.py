@@ -35,8 +35,8 @@ def energy_network(
     Examples
     --------
     >>> import torch
-    >>> energy_network((1, 8, 8), width=8)(torch.randn(5, 1, 8, 8)).flatten()
-    tensor([0., 0., 0., 0., 0.], grad_fn=<...>)
+    >>> energy_network((1, 8, 8), width=8)(torch.randn(5, 1, 8, 8)).flatten().tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0]
     """
     positive(width, "width", integer=True)
     positive(depth, "depth", integer=True)

@@ -124,12 +124,12 @@ def test_the_linear_autoencoder_is_pca() -> None:
     x = x - x.mean(0)
     model = build(x, latent=2, lr=1e-2)
     model.encoder, model.decoder = nn.Sequential(nn.Linear(4, 2)), nn.Sequential(nn.Linear(2, 4))
-    model.fit(x, steps=600, progress=False)
+    model.fit(x, steps=1500, progress=False)
     values, vectors = torch.linalg.eigh(x.T.cov(correction=0))
     best = values[:2].sum().item()
     with torch.no_grad():
         error = (x - model.reconstruct(x)).square().sum(1).mean().item()
-    assert best <= error < 1.02 * best
+    assert best <= error < 1.005 * best
     # What decoding encoding keeps is the projection onto the two widest directions.
     projection = vectors[:, 2:] @ vectors[:, 2:].T
     with torch.no_grad():

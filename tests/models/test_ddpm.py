@@ -308,11 +308,13 @@ def test_sampling_that_makes_no_sense(given_ones: dict[str, Any], complaint: str
         built(width=4).sample(3, **given_ones)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 100])
-def test_any_number_of_steps(steps: int) -> None:
-    for method in ("ancestral", "ode"):
-        x = built(width=4).sample(3, steps=steps, method=method, generator=generator())
-        assert x.isfinite().all()
+def test_any_number_of_steps() -> None:
+    """The equation's times are uneven, but must decrease strictly."""
+    model = built(width=4, T=30)
+    for steps in range(1, 31):
+        for method in ("ancestral", "ode"):
+            x = model.sample(3, steps=steps, method=method, generator=generator())
+            assert x.isfinite().all()
 
 
 @pytest.mark.parametrize("t", [0, 101, -1, 2.5, torch.tensor([1, 2]), torch.tensor([[1]])])

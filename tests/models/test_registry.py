@@ -50,9 +50,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "tabak": {"candidates": 4, "batch": 64},
     "cnf": {"width": 4, "depth": 1, "batch": 8, "probes": 1},
     "ebm": {
-        "width": 4, "depth": 1, "batch": 8, "chains": 16, "langevin_steps": 2, "sample_rounds": 2,
-        "particles": 8, "temperatures": 3,
-    },  # fmt: skip
+        "width": 4,
+        "depth": 1,
+        "batch": 8,
+        "chains": 16,
+        "langevin_steps": 2,
+        "sample_rounds": 2,
+        "particles": 8,
+        "temperatures": 3,
+    },
     "ncsn": {"width": 4, "depth": 1, "batch": 8, "levels": 3, "langevin_steps": 2},
     "ddpm": {"width": 4, "depth": 1, "batch": 8, "T": 5},
     "gan": {"width": 4, "depth": 1, "batch": 8},
