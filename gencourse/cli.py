@@ -159,13 +159,14 @@ def systems(as_json: AsJson = False) -> None:
         return
     for family in dict.fromkeys(s.family for s in listed):
         table = Table(title=family, title_justify="left")
-        for heading in ("slug", "title", "decks", "density", "data", "chapter", "paper"):
+        for heading in ("slug", "title", "decks", "density", "learns", "chapter", "paper"):
             whole = heading in ("slug", "decks")
             table.add_column(heading, no_wrap=whole, overflow="fold")
         for s in listed:
             if s.family == family:
                 density = "yes" if s.has_log_prob else "no"
-                rest = (", ".join(s.kinds), s.chapter or "–", s.paper)
+                learns = s.kinds[0] if len(s.kinds) == 1 else "both"  # points, images
+                rest = (learns, (s.chapter or "–").removeprefix("book/"), s.paper)
                 table.add_row(s.slug, s.title, s.decks, density, *rest)
         console.print(table)
 

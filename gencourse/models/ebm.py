@@ -52,6 +52,9 @@ class EnergySettings:
         Weight of the mean square of the network's values, which keeps them from drifting.
     lr : float
         Learning rate of Adam, decayed to 0 along a cosine.
+    beta1 : float
+        Adam's momentum. The chains lag behind the network and answer to what it was; with
+        momentum the two swing about the solution.
     clip : float
         Greatest norm of the gradient.
     averaging : float
@@ -69,17 +72,17 @@ class EnergySettings:
     langevin_steps: int = 4
     width: int = 128
     depth: int = 3
-    batch: int = 128
+    batch: int = 256
     noise: float = 0.0
     regulariser: float = 0.0
-    lr: float = 3e-3
+    lr: float = 2e-3
     beta1: float = 0.0
     clip: float = 1.0
-    averaging: float = 0.001
+    averaging: float = 0.002
     sample_rounds: int = 25
     temperatures: int = 200
     particles: int = 2000
-    steps: int = 6000
+    steps: int = 4000
 
     def __post_init__(self) -> None:
         if self.negatives not in ("pcd", "cd"):
@@ -91,6 +94,8 @@ class EnergySettings:
             positive(getattr(self, name), name, integer=True)
         for name in ("lr", "clip", "averaging"):
             positive(getattr(self, name), name)
+        if not isinstance(self.beta1, int | float) or not 0 <= self.beta1 < 1:
+            raise ValueError(f"beta1 must be a number in [0, 1), not {self.beta1!r}")
         for name in ("noise", "regulariser"):
             if getattr(self, name) != 0:
                 positive(getattr(self, name), name)
@@ -149,8 +154,6 @@ class EnergyModel(GenerativeModel):
         "batch": 64,
         "noise": 0.3,
         "langevin_steps": 10,
-        "lr": 2e-3,
-        "averaging": 0.002,
         "sample_rounds": 10,
         "temperatures": 500,
         "particles": 500,

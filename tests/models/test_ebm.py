@@ -246,6 +246,7 @@ def test_it_learns_the_ring(trained: EnergyModel) -> None:
     [
         ({"negatives": "sgld"}, "negatives must be 'pcd' or 'cd', not 'sgld'"),
         ({"chains": 10, "batch": 11}, "batch must be at most the number of chains, 10"),
+        ({"beta1": 1.0}, r"beta1 must be a number in \[0, 1\)"),
         ({"particles": 1}, "particles must be at least 2"),
         ({"noise": -0.1}, "noise must be above 0"),
         ({"regulariser": math.nan}, "regulariser must be above 0"),
