@@ -67,9 +67,10 @@ def test_systems_as_json() -> None:
     rows = json.loads(succeeded("systems", "--json"))
     assert [row["slug"] for row in rows] == [system.slug for system in gencourse.systems()]
     for row, system in zip(rows, gencourse.systems(), strict=True):
+        names = ("slug", "title", "family", "decks", "paper", "chapter", "has_log_prob")
         assert row == {
-            name: getattr(system, name)
-            for name in ("slug", "title", "family", "decks", "paper", "chapter", "has_log_prob")
+            **{name: getattr(system, name) for name in names},
+            "kinds": list(system.kinds),
         }
 
 

@@ -63,7 +63,7 @@ def test_the_divergence_of_an_mlp_is_exact(d: int, t: float) -> None:
     v, divergence = instant.with_divergence(z)
     torch.testing.assert_close(v, field(z, t), rtol=1e-12, atol=1e-12)
     traces = torch.stack([jacobian_of(field, row, t).trace() for row in z])
-    assert traces.abs().min() > 1e-3
+    assert traces.abs().max() > 1e-2  # there is something to compare
     torch.testing.assert_close(divergence[:, 0], traces, rtol=1e-10, atol=1e-10)
 
 
