@@ -270,12 +270,17 @@ def test_sampling_that_makes_no_sense(rounds: Any) -> None:
 
 @pytest.mark.nightly
 def test_ebm_meets_the_bar_on_the_ring() -> None:
-    """Default settings, median of three seeds; the density against the entropy of the data."""
+    """Default settings, median of three seeds; the density against the entropy of the data.
+
+    Seeds 0 to 2 gave quality 0.98, W1 0.11 to 0.13, and NLL within 0.02 of the entropy, which
+    is its error at n = 2000.
+    """
     middle = ring8_bar.median(ring8_bar.runs("ebm"))
     print(middle)
     assert ring8_bar.shortcomings(middle) == []
-    assert middle["quality"] > 0.9
-    assert middle["nll"] < middle["entropy"] + 0.15
+    assert middle["quality"] > 0.95
+    assert middle["w1"] < 0.2
+    assert middle["nll"] < middle["entropy"] + 0.08
 
 
 @pytest.mark.nightly

@@ -93,6 +93,16 @@ def test_the_step_of_each_noise_level() -> None:
     )
 
 
+def test_one_annealed_step_by_hand() -> None:
+    """x + (α/2) s + √α ξ: a Langevin step of size h = α/2."""
+    x = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+    found = samplers.annealed_langevin(
+        lambda x, sigma: -x / sigma, x, [2.0], step_size=0.3, steps=1, generator=generator()
+    )
+    half = samplers.langevin_step(lambda x: -x / 2, x, 0.15, generator=generator())
+    torch.testing.assert_close(found, half)
+
+
 def test_denoising_is_tweedies_formula() -> None:
     """The posterior mean under a Gaussian prior N(0, 1) with noise σ²: x / (1 + σ²)."""
 
