@@ -41,14 +41,16 @@ def grey_level(images: Tensor) -> float:
     return max(float(gaps.min()), FINEST) if len(gaps) else FINEST
 
 
-def dequantise(images: Tensor, level: float, *, generator: torch.Generator | None = None) -> Tensor:
+def dequantise(
+    images: Tensor, level: Tensor | float, *, generator: torch.Generator | None = None
+) -> Tensor:
     """Add noise, uniform over one grey level around each pixel's value.
 
     Parameters
     ----------
     images : Tensor
         Of any shape.
-    level : float
+    level : Tensor or float
         Width of a grey level; see :func:`grey_level`.
     generator : torch.Generator, optional
         Source of the noise, on any device.

@@ -26,6 +26,9 @@ __all__ = ["iaf", "maf", "nice", "realnvp"]
 Network = TypeVar("Network", bound=nn.Module)
 
 FINE = 16  # images from this size on have several scales
+# The pixels of a 2 × 2 square, numbered in reading order: the first two of them and the last two
+# are a checkerboard, rows, and columns.
+SPLITS = ((0, 3, 1, 2), (0, 1, 2, 3), (0, 2, 1, 3))
 
 
 def nice(event_shape: tuple[int, ...], *, layers: int, width: int, depth: int) -> Compose:
@@ -53,8 +56,8 @@ def realnvp(
 ) -> Compose:
     """Real-NVP (Dinh, Sohl-Dickstein & Bengio 2017): affine couplings.
 
-    Images are coupled by checkerboards, squeezed, and coupled by channels; those of 16 pixels
-    and more leave half of the numbers behind and do so again at half the size.
+    Images are coupled by checkerboards, rows and columns in turn; those of 16 pixels and more
+    leave half of the numbers behind and do so again at half the size.
     Parameters and errors are those of :func:`nice`; ``bound`` is that of
     :class:`AffineCoupling`.
     """
@@ -139,35 +142,45 @@ def _halved(
 def _scale(
     event_shape: tuple[int, ...], layers: int, width: int, depth: int, bound: float | None
 ) -> list[Transform]:
-    """Couplings of images at one size, and at the smaller sizes within."""
+    """Couplings of images at one size, and at the smaller sizes within.
+
+    Squeezed, the four pixels of each 2 × 2 square are channels. Halves of the channels are
+    then a checkerboard, rows, or columns of the image, and convolutions cost a quarter.
+    """
     c, h, w = event_shape
-
-    def checkerboards(shape: tuple[int, int, int]) -> list[Transform]:
-        outputs = shape[0] if bound is None else 2 * shape[0]
-        return [
-            CheckerboardCoupling(
-                shape,
-                _quiet(ResidualConvolutions(shape, outputs, width=width, depth=depth)),
-                swap=i % 2 == 1,
-                bound=bound,
-            )
-            for i in range(layers)
-        ]
-
     if h % 2 or w % 2:
-        return checkerboards((c, h, w))
+        return _checkerboards(event_shape, layers, width, depth, bound)
     smaller = (4 * c, h // 2, w // 2)
 
     def network(a: int, b: int) -> nn.Module:
-        return _quiet(ResidualConvolutions((a, h // 2, w // 2), b, width=width, depth=depth))
+        return _quiet(ResidualConvolutions((a, *smaller[1:]), b, width=width, depth=depth))
 
-    channels = [_halved(4 * c, network, swap=i % 2 == 1, bound=bound) for i in range(layers)]
-    coarser: list[Transform]
+    transforms: list[Transform] = [Squeeze()]
+    for i in range(layers):
+        square = SPLITS[i // 2 % len(SPLITS)]
+        split = Permutation([4 * channel + pixel for pixel in square for channel in range(c)])
+        coupling = _halved(4 * c, network, swap=i % 2 == 1, bound=bound)
+        transforms += [split, coupling, Inverse(split)]
     if min(h, w) >= FINE:
-        coarser = [OnHalf(Compose(*_scale((2 * c, h // 2, w // 2), layers, width, depth, bound)))]
-    else:
-        coarser = checkerboards(smaller)
-    return [*checkerboards((c, h, w)), Squeeze(), *channels, *coarser, Inverse(Squeeze())]
+        rest = _scale((2 * c, *smaller[1:]), layers, width, depth, bound)
+        transforms.append(OnHalf(Compose(*rest)))
+    return [*transforms, Inverse(Squeeze())]
+
+
+def _checkerboards(
+    event_shape: tuple[int, ...], layers: int, width: int, depth: int, bound: float | None
+) -> list[Transform]:
+    """Couplings of images that cannot be squeezed."""
+    outputs = event_shape[0] if bound is None else 2 * event_shape[0]
+    return [
+        CheckerboardCoupling(
+            event_shape,
+            _quiet(ResidualConvolutions(event_shape, outputs, width=width, depth=depth)),
+            swap=i % 2 == 1,
+            bound=bound,
+        )
+        for i in range(layers)
+    ]
 
 
 def _quiet(network: Network) -> Network:

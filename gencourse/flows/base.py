@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -59,18 +60,23 @@ def standard_normal_log_density(z: Tensor) -> Tensor:
     return -0.5 * z.square().sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
 
 
-def log_density(transform: Transform, x: Tensor) -> Tensor:
-    r"""Return the log density at ``x`` of f⁻¹(z) with z ~ N(0, I), in nats.
+def log_density(
+    transform: Transform,
+    x: Tensor,
+    log_q: Callable[[Tensor], Tensor] = standard_normal_log_density,
+) -> Tensor:
+    r"""Return the log density at ``x`` of f⁻¹(z) with z ~ q, in nats.
 
-    The change of variables, log p(x) = log N(f(x); 0, I) + log|det ∂f/∂x|: a map that
-    stretches around x brings more of the normal law's mass there (deck D; Dinh et al. 2015,
-    equation 1).
+    The change of variables, log p(x) = log q(f(x)) + log|det ∂f/∂x|: a map that stretches
+    around x brings more of the noise's mass there (deck D; Dinh et al. 2015, equation 1).
 
     Parameters
     ----------
     transform : Transform
         f, from data to noise.
     x : Tensor of shape (n, \*event_shape)
+    log_q : callable (z) -> Tensor of shape (n,)
+        Log density of the noise; by default that of N(0, I).
 
     Returns
     -------
@@ -85,4 +91,4 @@ def log_density(transform: Transform, x: Tensor) -> Tensor:
     0.1592
     """
     z, log_det = transform(x)
-    return standard_normal_log_density(z) + log_det
+    return log_q(z) + log_det

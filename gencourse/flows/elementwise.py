@@ -36,7 +36,7 @@ class Standardise(Transform):
         self.register_buffer("std", torch.ones(event_shape))
 
     @torch.no_grad()
-    def measure(self, x: Tensor, *, least: float = 0.0) -> None:
+    def measure(self, x: Tensor) -> None:
         r"""Take μ and σ from data of shape ``(n, *event_shape)``.
 
         A coordinate that never changes has no scale of its own, and keeps σ = 1.
@@ -44,10 +44,8 @@ class Standardise(Transform):
         Parameters
         ----------
         x : Tensor of shape (n, \*event_shape)
-        least : float
-            Added in quadrature: the standard deviation of noise that is still to come.
         """
-        std = (x.var(0, correction=0) + least**2).sqrt()
+        std = x.std(0, correction=0)
         self.mean.copy_(x.mean(0))
         self.std.copy_(torch.where(std > 1e-6 * x.abs().amax(), std, torch.ones_like(std)))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +12,16 @@ from torch import Tensor
 from gencourse._validate import points, positive, unknown_name
 from gencourse.data.augmentation import jitter
 from gencourse.data.quantisation import FINEST, dequantise, grey_level, quantise
-from gencourse.flows import Compose, Gaussianise, Standardise, architectures, log_density
+from gencourse.flows import (
+    Base,
+    Compose,
+    DiagonalMixture,
+    FlowDensity,
+    StandardNormal,
+    Standardise,
+    architectures,
+)
+from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, averaged, minimise
 
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FlowModel", "FlowSettings"]
 
+ENOUGH = 10_000  # samples that show where the noise has its modes
 ARCHITECTURES = ("nice", "realnvp", "maf", "iaf")
 
 
@@ -41,6 +49,9 @@ class FlowSettings:
         residual blocks.
     bound : float
         Bound on the log-scale of one layer; NICE has none.
+    components : int
+        1 for noise z ~ N(0, I); with more the noise is a learned mixture of so many Gaussians,
+        see :class:`gencourse.flows.DiagonalMixture`.
     batch : int
         Samples in each step.
     lr : float
@@ -66,6 +77,7 @@ class FlowSettings:
     width: int = 40
     depth: int = 2
     bound: float = 2.0
+    components: int = 1
     batch: int = 256
     lr: float = 4e-3
     clip: float = 5.0
@@ -77,7 +89,7 @@ class FlowSettings:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise unknown_name("architecture", self.architecture, ARCHITECTURES)
-        for name in ("layers", "width", "depth", "batch", "steps"):
+        for name in ("layers", "width", "depth", "components", "batch", "steps"):
             positive(getattr(self, name), name, integer=True)
         for name in ("bound", "lr", "clip", "averaging", "temperature"):
             positive(getattr(self, name), name)
@@ -88,15 +100,17 @@ class FlowSettings:
 
 
 class FlowModel(GenerativeModel):
-    """x = f⁻¹(z) with z ~ N(0, I) and an invertible f whose volume change is known.
+    """x = f⁻¹(z) with z ~ q, often N(0, I), and an invertible f whose volume change is known.
 
-    Training maximises log p(x) = log N(f(x); 0, I) + log|det ∂f/∂x| on the data (deck D).
+    Training maximises log p(x) = log q(f(x)) + log|det ∂f/∂x| on the data (deck D).
 
-    Points are brought to mean 0 and standard deviation 1 first. Images are dequantised: noise
-    spreads each pixel over its grey level, as a density of whole numbers could grow
-    without limit. Then :class:`gencourse.flows.Gaussianise` takes each pixel to the whole
-    line. These first steps belong to f and their Jacobian is counted, so ``log_prob`` is a
-    density of dequantised images, in nats. ``sample`` rounds images to their grey levels.
+    Data are brought to mean 0 and standard deviation 1 first; that belongs to f, and its Jacobian
+    is counted. Images are dequantised: noise spreads each pixel over its grey level, as a
+    density of whole numbers could grow without limit. So ``log_prob`` is a density of
+    dequantised images, in nats, and ``sample`` rounds images to their grey levels.
+
+    Images have many modes, and with q = N(0, I) a good part of the samples lies on the bridges
+    between them. Unless told otherwise their noise is a mixture, learned along with f.
 
     The inverse autoregressive flow, ``iaf``, takes points only: its density costs d passes for
     d coordinates, so each training step on an image would take as many passes as it has
@@ -104,27 +118,34 @@ class FlowModel(GenerativeModel):
 
     Attributes
     ----------
-    flow : Compose
-        f.
+    density : FlowDensity
+        f and q.
     average : AveragedModel
-        f with averaged weights, which is sampled and evaluated.
+        The same with averaged weights, which is sampled and evaluated.
+    level : Tensor
+        Width of a grey level of images; measured when the model is fitted.
     """
 
     Settings = FlowSettings
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "layers": 4,
+        "layers": 8,
         "width": 32,
+        "components": 150,
         "batch": 64,
         "lr": 1e-3,
         "clip": 100.0,
+        "jitter": 0.1,
         "steps": 3000,
     }
     #: What each architecture does differently, on points and on images.
     POINT_DEFAULTS_OF: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "nice": {"layers": 20, "width": 48, "lr": 7e-3},
     }
-    IMAGE_DEFAULTS_OF: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    IMAGE_DEFAULTS_OF: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "maf": {"layers": 2},
+    }
     settings: FlowSettings
+    level: Tensor
 
     def __init__(
         self, system: System, event_shape: tuple[int, ...], settings: FlowSettings
@@ -136,11 +157,12 @@ class FlowModel(GenerativeModel):
             sizes["bound"] = s.bound
         layers = getattr(architectures, s.architecture)(event_shape, **sizes)
         self.images = len(event_shape) == 3
-        first: Gaussianise | Standardise = Standardise(event_shape)
-        if self.images:
-            first = Gaussianise(event_shape, _levels(FINEST))
-        self.flow = Compose(first, *layers)
-        self.average = averaged(self.flow, s.averaging)
+        base: Base = StandardNormal()
+        if s.components > 1:
+            base = DiagonalMixture(event_shape, s.components)
+        self.density = FlowDensity(Compose(Standardise(event_shape), *layers), base)
+        self.average = averaged(self.density, s.averaging)
+        self.register_buffer("level", torch.tensor(FINEST))
         self.eval()
 
     @classmethod
@@ -151,35 +173,20 @@ class FlowModel(GenerativeModel):
         own = table.get(given.get("architecture", cls.Settings.architecture), {})
         return super().default_settings(event_shape, **{**own, **given})
 
-    def _begin_with(self, first: Gaussianise) -> None:
-        """Put another first step in the place of the present one, for other grey levels."""
-        average: Any = self.average.module
-        self.flow.transforms[0] = first.to(self._anchor)
-        average.transforms[0] = copy.deepcopy(first)
-
     def _fit(
         self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any
     ) -> History:
         s = self.settings
-        level = grey_level(x) if self.images else 0.0
-        if self.images:
-            self._begin_with(Gaussianise(self.event_shape, _levels(level)))
-        first = self.flow[0]
-        assert isinstance(first, Gaussianise | Standardise)
-        first.measure(x)
+        self._begin(x, generator)
 
         def loss(batch: Tensor) -> Tensor:
-            if self.images:
-                if s.jitter:
-                    batch = quantise(jitter(batch, s.jitter, generator=generator), level)
-                batch = dequantise(batch, level, generator=generator)
-            return -log_density(self.flow, batch).mean()
+            return -self.density.log_prob(self._augmented(batch, generator)).mean()
 
         self.train()
         try:
             return minimise(
                 loss,
-                self.flow,
+                self.density,
                 x,
                 steps=steps or s.steps,
                 batch=s.batch,
@@ -194,35 +201,49 @@ class FlowModel(GenerativeModel):
         finally:
             self.eval()
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over saved tensors, whatever their number of grey levels."""
-        counted = state.get("flow.transforms.0.probability")
-        if self.images and isinstance(counted, Tensor) and counted.ndim == 2:
-            self._begin_with(Gaussianise(self.event_shape, counted.shape[1]))
-        super().restore(state)
+    @torch.no_grad()
+    def _begin(self, x: Tensor, generator: torch.Generator) -> None:
+        """Measure what training starts from: the data's scale, and the clusters of the noise."""
+        if self.images:
+            self.level.fill_(grey_level(x))
+        flow, base = self.density.flow, self.density.base
+        assert isinstance(flow, Compose)
+        first = flow[0]
+        assert isinstance(first, Standardise)
+        if self.images:
+            # One scale for all pixels: one that is hardly ever lit has none of its own.
+            mean, std = centre_and_scale(x)
+            first.mean.fill_(mean)
+            first.std.fill_(std)
+        else:
+            first.measure(x)
+        if isinstance(base, DiagonalMixture):
+            some = torch.randperm(len(x), generator=generator, device=x.device)[:ENOUGH]
+            z, _ = flow(self._augmented(x[some], generator))
+            base.measure(z, generator=generator)
+
+    def _augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Images as training sees them: jittered, on their grey levels, and dequantised."""
+        if not self.images:
+            return x
+        if self.settings.jitter:
+            x = quantise(jitter(x, self.settings.jitter, generator=generator), self.level)
+        return dequantise(x, self.level, generator=generator)
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``n`` samples x = f⁻¹(z); images are rounded to their grey levels."""
         positive(n, "n", integer=True)
-        flow: Any = self.average.module
-        z = self.noise(n, *self.event_shape, generator=generator).to(self._anchor)
-        x, _ = flow.inverse(self.settings.temperature * z)
-        return quantise(x, flow[0].level) if self.images else x
+        where = self.device if generator is None else generator.device
+        noise = self.noise(n, *self.event_shape, generator=generator).to(self._anchor)
+        u = torch.rand(n, generator=generator, device=where).to(self._anchor)
+        average: Any = self.average.module
+        z = average.base.draw(self.settings.temperature * noise, u)
+        x, _ = average.flow.inverse(z)
+        return quantise(x, self.level) if self.images else x
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log density in nats, shape ``(n,)``, in the precision of the weights.
-
-        Minus infinity for images with a pixel more than half a grey level outside [-1, 1].
-        """
+        """Log density in nats, shape ``(n,)``, in the precision of the weights."""
         x = points(x, "x", self.event_shape)
-        flow: Any = self.average.module
-        log_p = log_density(flow, x.to(self._anchor))
-        if self.images:
-            log_p = log_p.masked_fill(~flow[0].contains(x.to(self._anchor)), -math.inf)
-        return log_p.to(x)
-
-
-def _levels(level: float) -> int:
-    """How many grey levels of this width there are from -1 to 1, ends included."""
-    return round(2 / level) + 1
+        average: Any = self.average.module
+        return average.log_prob(x.to(self._anchor)).to(x)

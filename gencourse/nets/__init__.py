@@ -17,10 +17,9 @@ from gencourse.nets.parameters import frozen, parameter_count
 from gencourse.nets.residual import ResidualConvolutions
 from gencourse.nets.time import TimeFeatures, TimeMLP
 from gencourse.nets.unet import TimeUNet
-from gencourse.nets.vector_field import ConvField, MLPField
+from gencourse.nets.vector_field import MLPField, UNetField
 
 __all__ = [
-    "ConvField",
     "DiscretisedLogistics",
     "Dropout",
     "MLPField",
@@ -33,6 +32,7 @@ __all__ = [
     "TimeFeatures",
     "TimeMLP",
     "TimeUNet",
+    "UNetField",
     "dcgan_discriminator",
     "dcgan_generator",
     "decoder",

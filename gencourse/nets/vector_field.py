@@ -1,9 +1,4 @@
-"""Vector fields v(z, t) for continuous flows, and their divergence at little extra cost.
-
-The networks alternate linear maps and an activation σ, so the Jacobian ∂v/∂z is a product of
-weights and of diagonal matrices of σ′, which are known once v is. The divergence is computed
-from them forwards, along with v, and training needs no derivative of a derivative.
-"""
+"""Vector fields v(z, t) for continuous flows, and their divergence along with them."""
 
 from __future__ import annotations
 
@@ -13,12 +8,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gencourse._validate import positive
 from gencourse.nets.time import TimeFeatures
+from gencourse.nets.unet import TimeUNet
 
-__all__ = ["ConvField", "Instant", "MLPField", "VectorField"]
+__all__ = ["Instant", "MLPField", "UNetField", "VectorField"]
 
 
 class Instant(ABC):
@@ -54,10 +49,14 @@ class VectorField(nn.Module, ABC):
         for all of them at once.
         """
 
+    @abstractmethod
+    def at_each(self, times: Tensor) -> Instant:
+        """Return the field in which every row has a time of its own, ``times`` of shape ``(n,)``."""
+
     def forward(self, z: Tensor, t: Tensor | float) -> Tensor:
-        """v(z, t), shape ``(n, d)``, at one time for all rows."""
-        (instant,) = self.at(torch.as_tensor(t, dtype=z.dtype, device=z.device).reshape(1))
-        return instant(z)
+        """v(z, t), shape ``(n, d)``, at one time for all rows, or ``(n,)`` times, one for each."""
+        times = torch.as_tensor(t, dtype=z.dtype, device=z.device)
+        return self.at_each(times.expand(len(z)))(z)
 
 
 class MLPField(VectorField):
@@ -68,7 +67,8 @@ class MLPField(VectorField):
 
         tr ∂v/∂z = tr W₃ diag(σ′(a₂)) W₂ diag(σ′(a₁)) W₁ = σ′(a₂)ᵀ (W₂ ∘ (W₁ W₃)ᵀ) σ′(a₁)
 
-    where automatic differentiation would pass backwards d times.
+    where automatic differentiation would pass backwards d times, and training needs no derivative
+    of a derivative.
 
     Parameters
     ----------
@@ -97,14 +97,21 @@ class MLPField(VectorField):
 
     def at(self, times: Tensor) -> list[Instant]:
         """See :meth:`VectorField.at`."""
+        return self._instants(self.biases(self.features(times)))
+
+    def at_each(self, times: Tensor) -> Instant:
+        """See :meth:`VectorField.at_each`."""
+        (instant,) = self._instants(self.biases(self.features(times))[None])
+        return instant
+
+    def _instants(self, biases: Tensor) -> list[Instant]:
         width, d = self.W1.shape
-        rows = self.biases(self.features(times))
         paths = (self.W2 * (self.W1 @ self.W3).T).T
-        return [MLPInstant(self, row.split([width, width, d]), paths) for row in rows]
+        return [MLPInstant(self, b.split([width, width, d], dim=-1), paths) for b in biases]
 
 
 class MLPInstant(Instant):
-    """An :class:`MLPField` at one time."""
+    """An :class:`MLPField` at one time, or at one for each row."""
 
     def __init__(self, field: MLPField, biases: Sequence[Tensor], paths: Tensor) -> None:
         self.field, self.biases, self.paths = field, biases, paths
@@ -126,86 +133,51 @@ class MLPInstant(Instant):
         return v, (d2 * (d1 @ self.paths)).sum(1, keepdim=True)
 
 
-class ConvField(VectorField):
-    """Convolutions on images, whose divergence is estimated (Hutchinson 1989).
+class UNetField(VectorField):
+    """A U-Net on images, whose divergence is estimated (Hutchinson 1989).
 
     With a random vector ε of independent signs, E[εᵀ (∂v/∂z) ε] = tr ∂v/∂z. The product
-    (∂v/∂z) ε goes through the network beside the image: linear maps act on it as on the image,
-    and where the image passes an activation it is multiplied by σ′ there.
-
-    Images are cut into a coarser grid with more channels (as in Real-NVP) until that grid is
-    at most 7 wide; the hidden layers are residual, h ← h + σ(W h + b(t)).
+    εᵀ (∂v/∂z) takes one pass backwards through the network.
 
     Parameters
     ----------
     event_shape : (channels, height, width)
         Shape of an image; the field acts on flattened images.
     width : int
-        Channels of the hidden layers.
-    depth : int
-        Hidden layers.
-    frequencies : int
-        Of the features by which the biases see the time, up to 2π.
+        Channels at full resolution; see :class:`gencourse.nets.TimeUNet`.
     """
 
     estimates = True
 
-    def __init__(
-        self, event_shape: Sequence[int], *, width: int = 64, depth: int = 3, frequencies: int = 4
-    ) -> None:
+    def __init__(self, event_shape: Sequence[int], *, width: int = 32) -> None:
         super().__init__()
-        positive(width, "width", integer=True)
-        positive(depth, "depth", integer=True)
-        channels, height, wide = event_shape
         self.event_shape = tuple(event_shape)
-        self.block = 1  # side of the blocks of pixels that become channels
-        while max(height, wide) > 7 and height % 2 == wide % 2 == 0:
-            height, wide, self.block = height // 2, wide // 2, 2 * self.block
-        channels *= self.block**2
-        self.width = width
-        sizes = [channels] + [width] * depth
-        self.hidden = nn.ModuleList(
-            nn.Conv2d(a, width, 3, padding=1, bias=False) for a in sizes[:-1]
-        )
-        self.last = nn.Conv2d(width, channels, 3, padding=1, bias=False)
-        nn.init.zeros_(self.last.weight)  # the flow starts at rest
-        self.features = TimeFeatures(frequencies, highest=2 * math.pi)
-        self.biases = nn.Linear(2 * frequencies, width * depth)
+        self.network = TimeUNet(event_shape, width=width)  # which starts at rest
 
     def at(self, times: Tensor) -> list[Instant]:
         """See :meth:`VectorField.at`."""
-        rows = self.biases(self.features(times))
-        return [ConvInstant(self, row[:, None, None].split(self.width)) for row in rows]
+        return [UNetInstant(self, t) for t in times]
+
+    def at_each(self, times: Tensor) -> Instant:
+        """See :meth:`VectorField.at_each`."""
+        return UNetInstant(self, times)
 
 
-class ConvInstant(Instant):
-    """A :class:`ConvField` at one time."""
+class UNetInstant(Instant):
+    """A :class:`UNetField` at one time, or at one for each row."""
 
-    def __init__(self, field: ConvField, biases: Sequence[Tensor]) -> None:
-        self.field, self.biases = field, biases
+    def __init__(self, field: UNetField, t: Tensor) -> None:
+        self.field, self.t = field, t
 
     def __call__(self, z: Tensor) -> Tensor:
         """See :meth:`Instant.__call__`."""
-        field = self.field
-        h = F.pixel_unshuffle(z.reshape(-1, *field.event_shape), field.block)
-        for i, (layer, bias) in enumerate(zip(field.hidden, self.biases, strict=True)):
-            s = F.softplus(layer(h) + bias)
-            h = h + s if i else s
-        return F.pixel_shuffle(field.last(h), field.block).flatten(1)
+        images = z.reshape(-1, *self.field.event_shape)
+        return self.field.network(images, self.t).flatten(1)
 
     def with_divergence(self, z: Tensor, probe: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See :meth:`Instant.with_divergence`; the probe's entries should be ±1."""
         if probe is None:
-            raise ValueError("the divergence of a convolutional field is estimated: give a probe")
-        field, n = self.field, len(z)
-        # The image and its tangent share a batch: the weights act on both in the same way.
-        both = torch.cat([z, probe]).reshape(2 * n, *field.event_shape)
-        both = F.pixel_unshuffle(both, field.block)
-        for i, (layer, bias) in enumerate(zip(field.hidden, self.biases, strict=True)):
-            a, tangent = layer(both).split(n)
-            a = a + bias
-            # softplus(a) = log(1 + e^a), and its derivative is the logistic function.
-            step = torch.cat([F.softplus(a), a.sigmoid() * tangent])
-            both = both + step if i else step
-        v, jacobian_probe = F.pixel_shuffle(field.last(both), field.block).flatten(1).split(n)
-        return v, (jacobian_probe * probe).sum(1, keepdim=True)
+            raise ValueError("the divergence of a U-Net is estimated: give a probe")
+        v, pull_back = torch.func.vjp(self, z)
+        (probe_jacobian,) = pull_back(probe)
+        return v, (probe_jacobian * probe).sum(1, keepdim=True)

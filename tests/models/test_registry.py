@@ -31,9 +31,9 @@ PAIRS = tuple(
 # Enough of each to train in a moment.
 SMALL: dict[str, dict[str, Any]] = {
     "made": {"components": 2, "width": 6, "depth": 1, "batch": 8},
-    "nice": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
-    "realnvp": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
-    "maf": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
+    "nice": {"layers": 2, "width": 4, "depth": 1, "components": 3, "batch": 8},
+    "realnvp": {"layers": 2, "width": 4, "depth": 1, "components": 3, "batch": 8},
+    "maf": {"layers": 2, "width": 4, "depth": 1, "components": 3, "batch": 8},
     "iaf": {"layers": 2, "width": 4, "depth": 1, "batch": 8},
     "kde": {"centres": 60, "held_out": 20},
     "gmm": {"components": 3},
@@ -48,7 +48,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cholesky": {},
     "triangular": {"components": 2, "width": 4, "depth": 1, "batch": 8},
     "tabak": {"candidates": 4, "batch": 64},
-    "cnf": {"width": 4, "depth": 1, "batch": 8, "probes": 1},
+    "cnf": {"width": 4, "batch": 8, "probes": 1},
     "ebm": {
         "width": 4,
         "depth": 1,
