@@ -8,7 +8,15 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["finite", "generator_on", "points", "positive", "unknown_name"]
+__all__ = [
+    "below_one",
+    "finite",
+    "generator_on",
+    "not_negative",
+    "points",
+    "positive",
+    "unknown_name",
+]
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> KeyError:
@@ -65,6 +73,18 @@ def positive(value: float, name: str, *, integer: bool = False) -> None:
         raise ValueError(f"{name} must be a number, not {value!r}")
     if not (0 < value < float("inf")):
         raise ValueError(f"{name} must be above 0, not {value!r}")
+
+
+def not_negative(value: float, name: str) -> None:
+    """Raise ``ValueError`` unless ``value`` is 0 or a finite number above it."""
+    if isinstance(value, bool) or value != 0:
+        positive(value, name)
+
+
+def below_one(value: float, name: str) -> None:
+    """Raise ``ValueError`` unless ``value`` is a number in [0, 1), such as a rate of decay."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number in [0, 1), not {value!r}")
 
 
 def generator_on(generator: torch.Generator | None, seed: int = 0) -> torch.Generator:

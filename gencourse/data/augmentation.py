@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gencourse._validate import positive
+from gencourse._validate import not_negative
 
 __all__ = ["jitter"]
 
@@ -31,7 +31,8 @@ def jitter(
     images : Tensor of shape (n, channels, height, width)
         In [-1, 1].
     amount : float
-        0.1 turns by up to 6°, and shifts by up to a twentieth of the image's size.
+        0.1 turns by up to 6°, and shifts by up to a twentieth of the image's size; 0 leaves all
+        images as they are.
     share : float
         Probability of an image to be changed at all; the others stay as they are.
     generator : torch.Generator, optional
@@ -45,7 +46,7 @@ def jitter(
     Raises
     ------
     ValueError
-        If the images are not images, or ``amount`` is not positive, or ``share`` no probability.
+        If the images are not images, or ``amount`` is negative, or ``share`` no probability.
 
     Examples
     --------
@@ -59,9 +60,11 @@ def jitter(
             f"images must be floating, of shape (n, channels, height, width), not "
             f"{images.dtype} of shape {tuple(images.shape)}"
         )
-    positive(amount, "amount")
+    not_negative(amount, "amount")
     if not 0 <= share <= 1:
         raise ValueError(f"share must be a probability, not {share!r}")
+    if amount == 0:
+        return images
     n, where = len(images), images.device if generator is None else generator.device
     uniform = torch.rand(n, 7, generator=generator, device=where).to(images)
     maps = amount * (2 * uniform[:, :6] - 1).view(n, 2, 3) + torch.eye(2, 3).to(images)

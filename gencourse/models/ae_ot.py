@@ -29,7 +29,7 @@ class TransportSettings(AutoencoderSettings):
 
     Attributes
     ----------
-    latent, width, depth, batch, lr
+    latent, width, depth, batch, lr, jitter
         As in :class:`gencourse.models.autoencoder.AutoencoderSettings`.
     steps : int
         Steps of a full training run, both phases together.
@@ -209,7 +209,7 @@ class TransportAutoencoder(LatentModel):
 
     def _batch(self, x: Tensor, generator: torch.Generator) -> Tensor:
         index = torch.randint(len(x), (self.settings.batch,), generator=generator, device=x.device)
-        return x[index]
+        return self._jittered(x[index], generator)
 
     def _autoencoder_step(self, x: Tensor, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Phase 1: improve encoder and decoder on a batch; return what it cost."""

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gencourse import nets
-from gencourse._validate import points, positive
+from gencourse._validate import not_negative, points, positive
+from gencourse.data.augmentation import jitter
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, minimise
 
@@ -40,6 +41,9 @@ class AutoencoderSettings:
         Learning rate of the first step; it follows a cosine down to 0 at the last.
     steps : int
         Steps of a full training run.
+    jitter : float
+        How far half of the images of a batch are turned, stretched and shifted at random, see
+        :func:`gencourse.data.augmentation.jitter`; 0 leaves them alone. Points always are.
     """
 
     latent: int = 2
@@ -48,11 +52,13 @@ class AutoencoderSettings:
     batch: int = 256
     lr: float = 1e-3
     steps: int = 3000
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("latent", "width", "depth", "batch", "steps"):
             positive(getattr(self, name), name, integer=True)
         positive(self.lr, "lr")
+        not_negative(self.jitter, "jitter")
 
 
 class LatentModel(GenerativeModel):
@@ -127,6 +133,12 @@ class LatentModel(GenerativeModel):
         """Return what is left of each sample after encoding and decoding, in its own shape."""
         return self.decode(self.encode(x))
 
+    def _jittered(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a batch as training sees it: ``settings.jitter`` moves the images in it."""
+        if len(self.event_shape) == 1:
+            return x
+        return jitter(x, self.settings.jitter, generator=generator)
+
     def _as_weights(self, x: Tensor) -> Tensor:
         """Bring a tensor to the device and the precision of the networks."""
         return x.to(next(self.decoder.parameters()))
@@ -172,6 +184,7 @@ class Autoencoder(LatentModel):
         s = self.settings
 
         def loss(batch: Tensor) -> Tensor:
+            batch = self._jittered(batch, generator)
             z = self.encoder(batch)
             self._track(z.detach())
             return (batch - self.decoder(z)).square().flatten(1).sum(1).mean()

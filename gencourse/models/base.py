@@ -230,6 +230,11 @@ class GenerativeModel(nn.Module, ABC):
         except (RuntimeError, TypeError) as error:
             raise ValueError(f"the saved tensors do not fit this model: {error}") from error
 
+    def uniform(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Numbers uniform in [0, 1) on the model's device, from a generator on any device."""
+        where = self.device if generator is None else generator.device
+        return torch.rand(*shape, generator=generator, device=where).to(self.device)
+
     def noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
         """Standard normal numbers on the model's device, drawn from a generator on any device."""
         where = self.device if generator is None else generator.device

@@ -226,8 +226,7 @@ class ContinuousFlow(PushForward):
         """
         u = (x - self.centre) / self.scale
         noise = self.noise(*u.shape, generator=generator).to(u)
-        where = x.device if generator is None else generator.device
-        t = torch.rand(len(u), generator=generator, device=where).to(u)
+        t = self.uniform(len(u), generator=generator).to(u)
         z = torch.lerp(noise, u, t[:, None])
         return (self.field(z, t) - (u - noise)).square().mean()
 

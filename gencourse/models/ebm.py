@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gencourse import nets, samplers
-from gencourse._validate import points, positive
+from gencourse._validate import below_one, not_negative, points, positive
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, averaged, minimise
@@ -94,11 +94,9 @@ class EnergySettings:
             positive(getattr(self, name), name, integer=True)
         for name in ("lr", "clip", "averaging"):
             positive(getattr(self, name), name)
-        if not isinstance(self.beta1, int | float) or not 0 <= self.beta1 < 1:
-            raise ValueError(f"beta1 must be a number in [0, 1), not {self.beta1!r}")
+        below_one(self.beta1, "beta1")
         for name in ("noise", "regulariser"):
-            if getattr(self, name) != 0:
-                positive(getattr(self, name), name)
+            not_negative(getattr(self, name), name)
         if self.averaging > 1:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
         if self.batch > self.chains:

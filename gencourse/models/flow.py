@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from gencourse._validate import points, positive, unknown_name
+from gencourse._validate import not_negative, points, positive, unknown_name
 from gencourse.data.augmentation import jitter
 from gencourse.data.quantisation import FINEST, dequantise, grey_level, quantise
 from gencourse.flows import (
@@ -17,8 +17,8 @@ from gencourse.flows import (
     Compose,
     DiagonalMixture,
     FlowDensity,
-    StandardNormal,
     Standardise,
+    StandardNormal,
     architectures,
 )
 from gencourse.models._standardise import centre_and_scale
@@ -93,8 +93,7 @@ class FlowSettings:
             positive(getattr(self, name), name, integer=True)
         for name in ("bound", "lr", "clip", "averaging", "temperature"):
             positive(getattr(self, name), name)
-        if self.jitter:
-            positive(self.jitter, "jitter")
+        not_negative(self.jitter, "jitter")
         if self.averaging > 1:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
 
@@ -226,17 +225,15 @@ class FlowModel(GenerativeModel):
         """Images as training sees them: jittered, on their grey levels, and dequantised."""
         if not self.images:
             return x
-        if self.settings.jitter:
-            x = quantise(jitter(x, self.settings.jitter, generator=generator), self.level)
+        x = quantise(jitter(x, self.settings.jitter, generator=generator), self.level)
         return dequantise(x, self.level, generator=generator)
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``n`` samples x = f⁻¹(z); images are rounded to their grey levels."""
         positive(n, "n", integer=True)
-        where = self.device if generator is None else generator.device
         noise = self.noise(n, *self.event_shape, generator=generator).to(self._anchor)
-        u = torch.rand(n, generator=generator, device=where).to(self._anchor)
+        u = self.uniform(n, generator=generator).to(self._anchor)
         average: Any = self.average.module
         z = average.base.draw(self.settings.temperature * noise, u)
         x, _ = average.flow.inverse(z)

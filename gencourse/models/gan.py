@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import nets, objectives
-from gencourse._validate import positive
+from gencourse._validate import below_one, positive
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, Stateful, adam, averaged, momentum, train
 
@@ -83,9 +83,7 @@ class AdversarialSettings:
         if self.head_start < 0:
             raise ValueError(f"head_start must not be negative, but is {self.head_start}")
         for name in ("beta1", "beta2"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < 1:
-                raise ValueError(f"{name} must be a number in [0, 1), not {value!r}")
+            below_one(getattr(self, name), name)
         if self.averaging > 1:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
 

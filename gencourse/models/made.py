@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from gencourse._validate import points, positive
+from gencourse._validate import below_one, not_negative, points, positive
 from gencourse.data.augmentation import jitter
 from gencourse.data.quantisation import FINEST, grey_level
 from gencourse.flows import Standardise
@@ -76,10 +76,8 @@ class AutoregressiveSettings:
             positive(getattr(self, name), name, integer=True)
         for name in ("lr", "clip", "averaging"):
             positive(getattr(self, name), name)
-        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be a number in [0, 1), not {self.dropout!r}")
-        if self.jitter:
-            positive(self.jitter, "jitter")
+        below_one(self.dropout, "dropout")
+        not_negative(self.jitter, "jitter")
         if self.averaging > 1:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
 
@@ -168,7 +166,7 @@ class AutoregressiveModel(GenerativeModel):
             self.standardise.measure(x)
 
         def loss(batch: Tensor) -> Tensor:
-            if self.images and s.jitter:
+            if self.images:
                 batch = jitter(batch, s.jitter, generator=generator)
             return -self._log_density(self.network, batch).mean()
 
@@ -209,11 +207,9 @@ class AutoregressiveModel(GenerativeModel):
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``n`` samples, each coordinate from its law given the earlier ones."""
         positive(n, "n", integer=True)
-        where = self.device if generator is None else generator.device
         d = math.prod(self.event_shape)
         # Two uniform numbers for each coordinate, kept off 0 and 1, where tails have no end.
-        uniform = torch.rand(2, n, d, generator=generator, device=where).to(self.device)
-        u, v = uniform.clamp(1e-7, 1 - 1e-7)
+        u, v = self.uniform(2, n, d, generator=generator).clamp(1e-7, 1 - 1e-7)
         conditional = self.conditional
 
         def choose(k: int, parameters: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class VariationalSettings(AutoencoderSettings):
 
     Attributes
     ----------
-    latent, width, depth, batch, lr, steps
+    latent, width, depth, batch, lr, steps, jitter
         As in :class:`gencourse.models.autoencoder.AutoencoderSettings`.
     likelihood : "gaussian" or "bernoulli"
         p(x | z): N(G(z), σ²I), or, for images, independent pixels that are 1 (ink) or -1, as
@@ -129,9 +129,11 @@ class VariationalAutoencoder(LatentModel):
 
     Settings = VariationalSettings
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "latent": 8,
+        "latent": 4,
         "width": 32,
         "batch": 64,
+        "importance": 5,
+        "steps": 9000,
         # With a learned σ fewer samples were recognised as digits.
         "scale": 0.4,
         "observation_noise": False,
@@ -334,6 +336,7 @@ class VariationalAutoencoder(LatentModel):
         level = grey_level(x) if images and s.likelihood == "gaussian" else 0.0
 
         def loss(batch: Tensor) -> dict[str, Tensor]:
+            batch = self._jittered(batch, generator)
             if s.likelihood == "bernoulli":
                 batch = binarise(batch, generator=generator)
             elif images:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import nets
-from gencourse._validate import points, positive
+from gencourse._validate import below_one, points, positive
 from gencourse.metrics.kernels import imq
 from gencourse.models.autoencoder import BLOCK, AutoencoderSettings, LatentModel
 from gencourse.training import History, Stateful, adam, averaged, train
@@ -32,7 +32,7 @@ class WassersteinSettings(AutoencoderSettings):
 
     Attributes
     ----------
-    latent, width, depth, batch, lr, steps
+    latent, width, depth, batch, lr, steps, jitter
         As in :class:`gencourse.models.autoencoder.AutoencoderSettings`.
     penalty : "mmd" or "gan"
         How far the law of the codes is from N(0, I): by the maximum mean discrepancy, or by a
@@ -91,9 +91,7 @@ class WassersteinSettings(AutoencoderSettings):
             positive(scale, "each of scales")
         object.__setattr__(self, "scales", tuple(self.scales))
         for name in ("beta1", "beta2"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-                raise ValueError(f"{name} must be a number in [0, 1), not {value!r}")
+            below_one(getattr(self, name), name)
 
 
 def code_mmd(z: Tensor, prior: Tensor, scales: Sequence[float] = PAPER_SCALES) -> Tensor:
@@ -163,7 +161,8 @@ class WassersteinAutoencoder(LatentModel):
         "depth": 4,
         "weight": 100.0,
         "encoder_noise": 0,
-        "scales": PAPER_SCALES,
+        "jitter": 0.1,
+        "steps": 6000,
     }
     #: What differs for the penalty "gan", whose players do better without momentum.
     GAME_DEFAULTS: ClassVar[Mapping[str, Any]] = {
@@ -171,8 +170,9 @@ class WassersteinAutoencoder(LatentModel):
         "weight": 3.0,
         "beta1": 0.0,
         "beta2": 0.9,
-        "steps": 3500,
     }
+    #: And of points.
+    POINT_GAME_DEFAULTS: ClassVar[Mapping[str, Any]] = {"steps": 3500}
     settings: WassersteinSettings
 
     def __init__(
@@ -192,7 +192,11 @@ class WassersteinAutoencoder(LatentModel):
     @classmethod
     def default_settings(cls, event_shape: tuple[int, ...], **given: Any) -> Any:
         """Return the settings for this kind of data and penalty, with ``given`` ones replaced."""
-        game = cls.GAME_DEFAULTS if given.get("penalty") == "gan" else {}
+        game: dict[str, Any] = {}
+        if given.get("penalty") == "gan":
+            game = {**cls.GAME_DEFAULTS}
+            if len(event_shape) == 1:
+                game |= cls.POINT_GAME_DEFAULTS
         return super().default_settings(event_shape, **{**game, **given})
 
     def train(self, mode: bool = True) -> Self:
@@ -242,9 +246,10 @@ class WassersteinAutoencoder(LatentModel):
                 len(x), (rounds + 1, s.batch), generator=generator, device=x.device
             )
             prior = self.noise(rounds + 1, s.batch, s.latent, generator=generator)
+            batches = [self._jittered(x[rows], generator) for rows in index]
             for k in range(rounds):
-                self._discriminator_step(x[index[k]], prior[k], optimisers[1], generator)
-            measured = self._autoencoder_step(x[index[-1]], prior[-1], optimisers[0], generator)
+                self._discriminator_step(batches[k], prior[k], optimisers[1], generator)
+            measured = self._autoencoder_step(batches[-1], prior[-1], optimisers[0], generator)
             for schedule in schedules:
                 schedule.step()
             self.average.update_parameters(self.decoder)

@@ -51,7 +51,7 @@ class VectorField(nn.Module, ABC):
 
     @abstractmethod
     def at_each(self, times: Tensor) -> Instant:
-        """Return the field in which every row has a time of its own, ``times`` of shape ``(n,)``."""
+        """Return the field with a time for each row, ``times`` of shape ``(n,)``."""
 
     def forward(self, z: Tensor, t: Tensor | float) -> Tensor:
         """v(z, t), shape ``(n, d)``, at one time for all rows, or ``(n,)`` times, one for each."""
@@ -178,6 +178,6 @@ class UNetInstant(Instant):
         """See :meth:`Instant.with_divergence`; the probe's entries should be ±1."""
         if probe is None:
             raise ValueError("the divergence of a U-Net is estimated: give a probe")
-        v, pull_back = torch.func.vjp(self, z)
+        v, pull_back, *_ = torch.func.vjp(self, z)
         (probe_jacobian,) = pull_back(probe)
         return v, (probe_jacobian * probe).sum(1, keepdim=True)

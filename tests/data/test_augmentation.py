@@ -42,6 +42,7 @@ def test_a_share_stays_as_it_is() -> None:
     same = (moved == images).flatten(1).all(1).float().mean().item()
     assert same == pytest.approx(0.7, abs=0.06)  # four standard errors
     assert torch.equal(jitter(images, 0.1, share=0.0), images)
+    assert torch.equal(jitter(images, 0.0), images)
     assert moved.abs().max() <= 1
     again = jitter(images, 0.1, share=0.3, generator=generator())
     assert torch.equal(moved, again)
@@ -58,7 +59,7 @@ def test_each_image_moves_in_its_own_way() -> None:
     [
         (torch.zeros(3, 8, 8), {}, "images must be floating, of shape"),
         (torch.zeros(3, 1, 8, 8, dtype=torch.int64), {}, "images must be floating"),
-        (torch.zeros(3, 1, 8, 8), {"amount": 0.0}, "amount must be above 0"),
+        (torch.zeros(3, 1, 8, 8), {"amount": -0.1}, "amount must be above 0"),
         (torch.zeros(3, 1, 8, 8), {"amount": math.nan}, "amount must be above 0"),
         (torch.zeros(3, 1, 8, 8), {"share": 1.5}, "share must be a probability"),
     ],

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gencourse import flows
-from gencourse.data.quantisation import dequantise
 from gencourse.flows import Compose, Inverse, architectures, log_density
 
 LAYERS_OF_NICE = ("additive", "additive swap", "board additive")
