@@ -31,6 +31,17 @@ def test_any_name_at_all(name: str) -> None:
     assert repr(name) in str(unknown_name("system", name, ["gan", "gmm"]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_finite_numbers_whose_sum_is_not(dtype: torch.dtype) -> None:
+    large = torch.full((4,), torch.finfo(dtype).max, dtype=dtype)
+    assert finite(large, "x") is large
+
+
+def test_infinities_that_cancel_are_seen() -> None:
+    with pytest.raises(ValueError, match="x holds 2 NaN or infinite values out of 3"):
+        finite(torch.tensor([math.inf, 0.0, -math.inf]), "x")
+
+
 def test_finite_passes_its_argument_on() -> None:
     x = torch.ones(3, 2)
     assert finite(x, "x") is x

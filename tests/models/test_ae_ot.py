@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import digits_bar
 import pytest
-import ring8_bar
 import torch
 from torch import Tensor
 
@@ -219,19 +217,3 @@ def test_the_filter_removes_mode_mixture() -> None:
     assert filtered.quality > 0.98
     # Of 10,000 samples a share of 2 % has a standard error of 0.14 %.
     assert mixed.quality < filtered.quality - 0.01
-
-
-@pytest.mark.nightly
-def test_the_bar_on_the_ring() -> None:
-    results = ring8_bar.runs("ae-ot")
-    print(results)
-    middle = ring8_bar.median(results)
-    assert ring8_bar.shortcomings(middle) == []
-    assert middle["quality"] > 0.95
-
-
-@pytest.mark.nightly
-def test_the_bar_on_digits() -> None:
-    results = digits_bar.runs("ae-ot")
-    print(results)
-    assert digits_bar.shortcomings(digits_bar.median(results)) == []

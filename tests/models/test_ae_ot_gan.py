@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import digits_bar
 import pytest
 import ring8_bar
 import torch
@@ -139,19 +138,3 @@ def test_some_training_on_the_ring() -> None:
     print(result)
     assert ring8_bar.shortcomings(result) == []
     assert result["quality"] > 0.95
-
-
-@pytest.mark.nightly
-def test_the_bar_on_the_ring() -> None:
-    results = ring8_bar.runs("ae-ot-gan")
-    print(results)
-    middle = ring8_bar.median(results)
-    assert ring8_bar.shortcomings(middle) == []
-    assert middle["quality"] > 0.95
-
-
-@pytest.mark.nightly
-def test_the_bar_on_digits() -> None:
-    results = digits_bar.runs("ae-ot-gan")
-    print(results)
-    assert digits_bar.shortcomings(digits_bar.median(results)) == []

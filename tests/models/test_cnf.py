@@ -287,15 +287,6 @@ def test_the_bar_on_the_ring(ring_flow: ContinuousFlow) -> None:
     assert 0 < result["nll"] - result["entropy"] < 0.1
 
 
-@pytest.mark.nightly
-def test_the_bar_with_default_settings() -> None:
-    median = ring8_bar.median(ring8_bar.runs("cnf"))
-    print(median)
-    assert ring8_bar.shortcomings(median) == []
-    assert median["quality"] > 0.95
-    assert median["nll"] - median["entropy"] < 0.04
-
-
 def test_four_steps_follow_what_was_learned(ring_flow: ContinuousFlow) -> None:
     """The solver of the training and one with eight times its steps see the same density."""
     x = RING.sample(1000, generator=generator(7))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import digits_bar
 import pytest
-import ring8_bar
 import torch
 from torch import Tensor
 
@@ -266,26 +264,3 @@ def test_sampling_that_makes_no_sense(rounds: Any) -> None:
 
 
 # ----------------------------------------------------------------- the bars
-
-
-@pytest.mark.nightly
-def test_ebm_meets_the_bar_on_the_ring() -> None:
-    """Default settings, median of three seeds; the density against the entropy of the data.
-
-    Seeds 0 to 2 gave quality 0.98, W1 0.11 to 0.13, and NLL within 0.02 of the entropy, which
-    is its error at n = 2000.
-    """
-    middle = ring8_bar.median(ring8_bar.runs("ebm"))
-    print(middle)
-    assert ring8_bar.shortcomings(middle) == []
-    assert middle["quality"] > 0.95
-    assert middle["w1"] < 0.2
-    assert middle["nll"] < middle["entropy"] + 0.08
-
-
-@pytest.mark.nightly
-def test_ebm_draws_digits() -> None:
-    results = digits_bar.runs("ebm", seeds=(0,))
-    print(results)
-    assert results[0]["classes"] == 10
-    assert results[0]["fid"] < results[0]["fid_baseline"]

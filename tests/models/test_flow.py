@@ -6,9 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-import digits_bar
 import pytest
-import ring8_bar
 import torch
 from torch import Tensor
 
@@ -254,20 +252,3 @@ def test_training_would_notice_a_wrong_sign(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 # ----------------------------------------------------------------- full runs
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("slug", POINTS)
-def test_flows_meet_the_bar_on_the_ring(slug: str) -> None:
-    results = ring8_bar.runs(slug)
-    middle = ring8_bar.median(results)
-    print(middle)
-    assert ring8_bar.shortcomings(middle) == []
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("slug", IMAGES)
-def test_flows_draw_digits(slug: str) -> None:
-    middle = digits_bar.median(digits_bar.runs(slug))
-    print(middle)
-    assert {"classes", "fid"}.isdisjoint(digits_bar.shortcomings(middle))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
-import digits_bar
 import pytest
-import ring8_bar
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -244,20 +242,3 @@ def test_settings_that_make_no_sense(given_one: dict[str, object], complaint: st
 
 
 # ----------------------------------------------------------------- full runs
-
-
-@pytest.mark.nightly
-def test_made_meets_the_bar_on_the_ring() -> None:
-    results = ring8_bar.runs("made")
-    middle = ring8_bar.median(results)
-    print(middle)
-    assert ring8_bar.shortcomings(middle) == []
-    assert middle["quality"] > 0.97
-    assert middle["nll"] - middle["entropy"] < 0.02
-
-
-@pytest.mark.nightly
-def test_made_draws_digits() -> None:
-    middle = digits_bar.median(digits_bar.runs("made"))
-    print(middle)
-    assert {"classes", "fid"}.isdisjoint(digits_bar.shortcomings(middle))

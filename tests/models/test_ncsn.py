@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import digits_bar
 import pytest
-import ring8_bar
 import torch
 from torch import Tensor
 
@@ -230,16 +228,6 @@ def test_sampling_that_makes_no_sense(steps: Any) -> None:
 
 
 @pytest.mark.nightly
-def test_ncsn_meets_the_bar_on_the_ring() -> None:
-    """Default settings, median of three seeds."""
-    middle = ring8_bar.median(ring8_bar.runs("ncsn"))
-    print(middle)
-    assert ring8_bar.shortcomings(middle) == []
-    assert middle["quality"] > 0.95
-    assert middle["w1"] < 0.2
-
-
-@pytest.mark.nightly
 def test_the_score_after_full_training() -> None:
     """0.03 to 0.08, and 0.11 at the lowest noise, a seventh of a mode's width."""
     model = built(seed=0)
@@ -247,10 +235,3 @@ def test_the_score_after_full_training() -> None:
     errors = [relative_error(model, sigma) for sigma in model.sigmas.tolist()]
     print(errors)
     assert max(errors) < 0.2
-
-
-@pytest.mark.nightly
-def test_ncsn_meets_the_bar_on_digits() -> None:
-    results = digits_bar.runs("ncsn", seeds=(0,))
-    print(results)
-    assert digits_bar.shortcomings(digits_bar.median(results)) == []

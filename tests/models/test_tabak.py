@@ -239,15 +239,6 @@ def test_the_bar_on_the_ring(ring_flow: RadialFlow) -> None:
     assert 0 < result["nll"] - result["entropy"] < 0.25
 
 
-@pytest.mark.nightly
-def test_the_bar_with_default_settings() -> None:
-    median = ring8_bar.median(ring8_bar.runs("tabak"))
-    print(median)
-    assert ring8_bar.shortcomings(median) == []
-    assert median["quality"] > 0.9
-    assert median["w1"] < 2 * 0.105
-
-
 def test_five_dimensions() -> None:
     """A shell, which no Gaussian describes: its likelihood rises on new data as well."""
     g = generator()

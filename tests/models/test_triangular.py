@@ -213,16 +213,6 @@ def test_the_bar_on_the_ring(ring_map: TriangularMap) -> None:
     assert 0 < result["nll"] - result["entropy"] + 0.005 < 0.025
 
 
-@pytest.mark.nightly
-def test_the_bar_with_default_settings() -> None:
-    results = ring8_bar.runs("triangular")
-    median = ring8_bar.median(results)
-    print(median)
-    assert ring8_bar.shortcomings(median) == []
-    assert median["quality"] > 0.98
-    assert median["nll"] - median["entropy"] < 0.01
-
-
 def test_a_map_that_does_not_learn_is_noticed() -> None:
     """The bar and the likelihood see a model whose training does nothing."""
     ring = data.load("ring8")

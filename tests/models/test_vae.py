@@ -296,13 +296,6 @@ def test_some_training_on_the_ring() -> None:
 
 
 @pytest.mark.nightly
-def test_vae_meets_the_bar_on_the_ring() -> None:
-    results = ring8_bar.runs("vae")
-    print(results)
-    assert ring8_bar.shortcomings(ring8_bar.median(results)) == []
-
-
-@pytest.mark.nightly
 def test_the_elbo_alone_leaves_gaps_between_modes() -> None:
     """K = 1: Gaussian posteriors cannot tile the prior, and noise falls between them."""
     ring = data.load("ring8")

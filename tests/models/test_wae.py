@@ -164,14 +164,6 @@ def test_the_averaged_decoder_samples() -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("slug", SLUGS)
-def test_the_bar_on_the_ring(slug: str) -> None:
-    results = ring8_bar.runs(slug)
-    print(results)
-    assert ring8_bar.shortcomings(ring8_bar.median(results)) == []
-
-
-@pytest.mark.nightly
 def test_without_noise_the_encoder_leaves_gaps() -> None:
     """Narrow modes stay narrow, and the prior is wide."""
     ring = data.load("ring8")
