@@ -159,10 +159,10 @@ class WassersteinAutoencoder(LatentModel):
         "latent": 4,
         "width": 32,
         "depth": 4,
-        "weight": 100.0,
+        "weight": 10.0,
         "encoder_noise": 0,
         "jitter": 0.1,
-        "steps": 6000,
+        "steps": 9000,
     }
     #: What differs for the penalty "gan", whose players do better without momentum.
     GAME_DEFAULTS: ClassVar[Mapping[str, Any]] = {
