@@ -11,7 +11,7 @@ from gencourse.nets.dcgan import dcgan_discriminator, dcgan_generator
 from gencourse.nets.energy import energy_network
 from gencourse.nets.masked import MaskedLinear, MaskedMLP
 from gencourse.nets.masked_convolution import Dropout, MaskedConv2d, MaskedConvolutions
-from gencourse.nets.mixtures import DiscretisedLogistics, MixtureOfGaussians, spread_out
+from gencourse.nets.mixtures import DiscretisedLogistics, MixtureOfGaussians, cooled, spread_out
 from gencourse.nets.mlp import mlp
 from gencourse.nets.parameters import frozen, parameter_count
 from gencourse.nets.residual import ResidualConvolutions
@@ -33,6 +33,7 @@ __all__ = [
     "TimeMLP",
     "TimeUNet",
     "UNetField",
+    "cooled",
     "dcgan_discriminator",
     "dcgan_generator",
     "decoder",

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from gencourse._validate import positive
 from gencourse.data.quantisation import quantise
 
-__all__ = ["DiscretisedLogistics", "MixtureOfGaussians", "spread_out"]
+__all__ = ["DiscretisedLogistics", "MixtureOfGaussians", "cooled", "spread_out"]
 
 LEAST_LOG_SCALE = -7.0  # narrower components would fit single training samples
 
@@ -35,6 +35,20 @@ def spread_out(bias: Tensor, components: int, *, reach: float) -> None:
     places = torch.linspace(-reach, reach, components, device=bias.device)
     mean.copy_(places[:, None].expand_as(mean) if components > 1 else torch.zeros_like(mean))
     log_scale.fill_(math.log(2 * reach / (components + 1)))
+
+
+def cooled(parameters: Tensor, temperature: float) -> Tensor:
+    """Parameters of a more typical law: weights proportional to π_j^{1/T}, and scales T σ_j.
+
+    Parameters
+    ----------
+    parameters : Tensor of shape (n, 3K, …)
+        Logits of the weights, then means, then log-scales.
+    temperature : float
+        T; 1 leaves the law as it is, and towards 0 only the mean of the likeliest component stays.
+    """
+    logits, mean, log_scale = parameters.unflatten(1, (3, -1)).unbind(1)
+    return torch.cat([logits / temperature, mean, log_scale + math.log(temperature)], dim=1)
 
 
 def _unpack(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -112,7 +112,7 @@ def test_jitter_reaches_the_encoder(slug: str, jitter: float) -> None:
     border = torch.cat([x_.flatten(1)[:, [1 * 8 + 3, 3 * 8 + 1, 6 * 8 + 3]] for x_ in seen[:1]])
     moved = ((border + 1).abs() > (0.55 if slug == "vae" else 1e-6)).any(1).float().mean()
     plain = jitter == 0.0
-    assert (moved == 0 if plain else moved > (0.02 if slug == "vae" else 0.25)), moved
+    assert moved == 0 if plain else moved > (0.02 if slug == "vae" else 0.25), moved
 
 
 @pytest.mark.parametrize("slug", SLUGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -10,11 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 import gencourse
 from gencourse import data
 from gencourse.data.quantisation import dequantise
-from gencourse.nets import DiscretisedLogistics, MixtureOfGaussians, spread_out
+from gencourse.nets import DiscretisedLogistics, MixtureOfGaussians, cooled, spread_out
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -124,6 +126,32 @@ def test_components_start_side_by_side() -> None:
     assert one[1].item() == 0
 
 
+@pytest.mark.parametrize("T", [0.3, 1.0, 2.0])
+def test_a_cooled_mixture(T: float) -> None:
+    """Weights π^{1/T}, renormalised, and standard deviations T σ, against torch's mixture."""
+    parameters = torch.randn(5, 3 * 4, 2, generator=generator()).double()
+    logits, mean, log_scale = parameters.unflatten(1, (3, 4)).unbind(1)
+    weights = logits.softmax(1).pow(1 / T)
+    reference = MixtureSameFamily(
+        Categorical(probs=weights.transpose(1, 2)),
+        Normal(mean.transpose(1, 2), T * log_scale.exp().transpose(1, 2)),
+    )
+    x = torch.randn(5, 2, generator=generator(1)).double()
+    torch.testing.assert_close(
+        MixtureOfGaussians().log_prob(cooled(parameters, T), x), reference.log_prob(x)
+    )
+
+
+def test_samples_at_a_temperature() -> None:
+    """Of one Gaussian component: T times the noise around the mean, in every coordinate."""
+    x = torch.randn(2000, 2, generator=generator())
+    model = small(x, components=1)
+    warm = model.sample(4000, generator=generator(1))
+    model.settings = dataclasses.replace(model.settings, temperature=0.5)
+    cool = model.sample(4000, generator=generator(1))
+    torch.testing.assert_close(cool[:, 0].std(), 0.5 * warm[:, 0].std(), rtol=1e-4, atol=0)
+
+
 @pytest.mark.parametrize("level", [0.0, -1.0, math.nan])
 def test_levels_that_make_no_sense(level: float) -> None:
     with pytest.raises(ValueError, match="level must be above 0"):
@@ -167,7 +195,7 @@ def test_the_density_of_images_adds_up() -> None:
     """Over every image of 2 × 2 pixels and 3 levels, times the volume δ⁴ = 1 of each."""
     levels = torch.tensor([-1.0, 0.0, 1.0])
     x = levels[torch.randint(3, (40, 1, 2, 2), generator=generator())]
-    model = small(x, dropout=0.0)
+    model = small(x, dropout=0.0, temperature=1.0)
     assert model.level.item() == 1.0
     every = torch.tensor(list(itertools.product(levels.tolist(), repeat=4))).view(-1, 1, 2, 2)
     log_p = model.log_prob(every.double())
@@ -230,6 +258,7 @@ def test_it_comes_near_the_entropy_of_the_ring() -> None:
     ("given_one", "complaint"),
     [
         ({"components": 0}, "components must be above 0"),
+        ({"temperature": 0.0}, "temperature must be above 0"),
         ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\), not 1.0"),
         ({"dropout": "no"}, "dropout must be a number"),
         ({"averaging": 2.0}, "averaging must be at most 1"),
