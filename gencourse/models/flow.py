@@ -141,7 +141,7 @@ class FlowModel(GenerativeModel):
         "nice": {"layers": 20, "width": 48, "lr": 7e-3},
     }
     IMAGE_DEFAULTS_OF: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "maf": {"layers": 2},
+        "maf": {"layers": 2, "steps": 4500},
     }
     settings: FlowSettings
     level: Tensor

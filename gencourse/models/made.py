@@ -126,7 +126,7 @@ class AutoregressiveModel(GenerativeModel):
         "batch": 64,
         "lr": 4e-3,
         "clip": 100.0,
-        "temperature": 0.85,
+        "temperature": 0.8,
         "steps": 6000,
     }
     settings: AutoregressiveSettings
