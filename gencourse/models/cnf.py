@@ -130,7 +130,7 @@ class ContinuousFlow(PushForward):
         "lr": 2e-3,
         "clip": 1.0,
         "averaging": 0.005,
-        "steps": 6000,
+        "steps": 8000,
     }
     settings: ContinuousSettings
     centre: Tensor
