@@ -15,6 +15,7 @@ from gencourse.flows.base import Transform, log_density, standard_normal_log_den
 __all__ = ["Base", "DiagonalMixture", "FlowDensity", "StandardNormal"]
 
 LOG_2PI = math.log(2 * math.pi)
+LEAST_SPREAD = 1e-3  # of a component at first, relative to the size of z
 SHRINK = 5  # rows with the average spread that each component's own are joined by
 
 
@@ -105,8 +106,10 @@ class DiagonalMixture(Base):
         size = cluster.bincount(minlength=K).to(z)
         # A cluster of few has hardly a spread of its own.
         sums = torch.zeros_like(means).index_add_(0, cluster, squares) + SHRINK * squares.mean(0)
-        least = torch.finfo(z.dtype).tiny
-        variances = (sums / (size[:, None] + SHRINK)).clamp_min(least)
+        variances = sums / (size[:, None] + SHRINK)
+        # Rows that are all the same have no spread, and their density no bound.
+        least = LEAST_SPREAD**2 * rows.square().mean() + torch.finfo(z.dtype).eps ** 2
+        variances = variances.clamp_min(least.item())
         self.logits.copy_((size / len(rows)).log())
         self.means.copy_(means)
         self.log_stds.copy_(0.5 * variances.log())

@@ -95,6 +95,9 @@ def test_noise_of_images_begins_at_their_clusters(slug: str) -> None:
     settings = {**SMALL_IMAGES, "components": 2, "jitter": 0.0}
     model = gencourse.build(slug, x, **settings)
     model.fit(x, steps=1, progress=False)
+    first = model.density.flow[0]
+    assert first(x)[0].mean().item() == pytest.approx(0, abs=1e-5)
+    assert first(x)[0].square().mean().item() == pytest.approx(1, abs=1e-5)
     base = model.density.base
     assert base.logits.softmax(0).sort().values.tolist() == pytest.approx([1 / 3, 2 / 3], abs=0.05)
     drawn = model.sample(300, generator=generator())
