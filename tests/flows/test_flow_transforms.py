@@ -137,6 +137,28 @@ def test_the_logit(low: float, high: float) -> None:
     assert slope.item() == pytest.approx(-(800 - math.log(high - low)), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["nice", "realnvp"])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_couplings_of_images_take_turns(name: str, colours: int) -> None:
+    """Checkerboards, rows, columns: which pixels stay, then all but those."""
+    sizes = {} if name == "nice" else {"bound": 1.0}
+    make = getattr(architectures, name)
+    i, j = torch.meshgrid(torch.arange(4), torch.arange(6), indexing="ij")
+    stay = [(i + j) % 2 == 0, i % 2 == 0, j % 2 == 0]
+    x = normal(1, colours, 4, 6)
+    before = x
+    for layers in range(1, 9):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            f = make((colours, 4, 6), layers=layers, width=3, depth=1, **sizes).double()
+        # The same weights draw the same first layers: only the last coupling is new.
+        after = Compose(*f)(x)[0] if name == "realnvp" else Compose(*list(f)[:-1])(x)[0]
+        first = stay[(layers - 1) // 2 % 3]
+        expected = first if layers % 2 else ~first
+        assert torch.equal((after - before == 0)[0].all(0), expected)
+        before = after
+
+
 @pytest.mark.parametrize("name", ["nice", "realnvp", "maf", "iaf"])
 def test_a_density_integrates_to_one(name: str) -> None:
     """By the rectangle rule on 500² points over [-25, 25]².
