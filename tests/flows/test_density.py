@@ -116,6 +116,15 @@ def test_what_it_cannot_begin_with() -> None:
         assert found == pytest.approx(at_mean, abs=0.1)
 
 
+def test_narrow_clusters_far_from_zero_keep_their_digits() -> None:
+    """Squares are multiplied out, so a spread of 1e-4 of the mean would leave float32 none."""
+    x = 3 + 3e-4 * torch.randn(500, 2, generator=generator())
+    base = flows.DiagonalMixture((2,), 2)
+    base.measure(x, generator=generator())
+    exact = base.double().log_prob(x.double())
+    torch.testing.assert_close(base.float().log_prob(x).double(), exact, rtol=0, atol=1.0)
+
+
 def test_a_flow_of_a_mixture_integrates_to_one() -> None:
     """log q(f(x)) + log|det ∂f/∂x| by the rectangle rule on 500² points over [-25, 25]².
 
