@@ -26,7 +26,7 @@ test: $(STAMP)  ## Run the whole test suite (ARGS="-k name" to choose)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 .PHONY: nightly
-nightly: $(STAMP)  ## Run the long trainings that `make test` leaves out (about an hour)
+nightly: $(STAMP)  ## Run the long trainings that `make test` leaves out (an hour or two)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m nightly $(ARGS)
 
 .PHONY: serve

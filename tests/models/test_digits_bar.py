@@ -140,7 +140,7 @@ ADVERSARIAL = {s.slug for s in gencourse.systems() if s.family == "Adversarial"}
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "slug",
     [
