@@ -135,7 +135,7 @@ def test_gan_draws_digits() -> None:
 
 # What these teach on images is that they fail: one Gaussian, and codes without a law.
 FAILURES = {"cholesky", "ae"}
-# Their objectives are compared on images elsewhere.
+# Adversarial models are tested on images by themselves, above.
 ADVERSARIAL = {s.slug for s in gencourse.systems() if s.family == "Adversarial"}
 
 
