@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -123,17 +123,19 @@ def _show(title: str, results: dict[str, dict[str, float]], *, as_json: bool) ->
     if as_json:
         typer.echo(json.dumps(results, indent=2))
         return
-    measured = {name for result in results.values() for name in result}
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.add_column("system", no_wrap=True)
-    shown = [name for name in _HEADINGS if name in measured]
-    for name in shown:
-        table.add_column(_HEADINGS[name][0], justify="right")
-    for system, result in results.items():
-        cells = (
-            format(result[name], _HEADINGS[name][1]) if name in result else "–" for name in shown
-        )
-        table.add_row(system, *cells)
+    columns = {
+        heading: [format(r[name], form) if name in r else "–" for r in results.values()]
+        for name, (heading, form) in _HEADINGS.items()
+        if any(name in r for r in results.values())
+    }
+    for i, group in enumerate(_side_by_side(columns, results)):
+        table = Table(title=None if i else title, title_justify="left", caption_justify="left")
+        table.add_column("system", no_wrap=True)
+        for heading in group:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in zip(results, *(columns[heading] for heading in group), strict=True):
+            table.add_row(*row)
+        console.print(table)
     first = next(iter(results.values()))
     floors = [f"W{p} {first[f'w{p}_floor']:.3f}" for p in (1, 2) if f"w{p}_floor" in first]
     if "fid_floor" in first:
@@ -142,8 +144,26 @@ def _show(title: str, results: dict[str, dict[str, float]], *, as_json: bool) ->
     entropy = next((r["entropy"] for r in results.values() if "entropy" in r), None)
     if entropy is not None:
         caption += f"; least possible NLL {entropy:.3f}"
-    table.caption = caption
-    console.print(table)
+    console.print(caption, highlight=False)
+
+
+def _side_by_side(columns: dict[str, list[str]], rows: Iterable[str]) -> list[list[str]]:
+    """Group columns so that each group, beside the rows' names, is as wide as the terminal."""
+
+    def width(texts: Iterable[str]) -> int:
+        return max(map(len, texts)) + 3  # a space on either side, and a rule
+
+    names = width(["system", *rows]) + 1
+    groups: list[list[str]] = [[]]
+    left = console.width - names
+    for heading, cells in columns.items():
+        needed = width([heading, *cells])
+        if groups[-1] and needed > left:
+            groups.append([])
+            left = console.width - names
+        groups[-1].append(heading)
+        left -= needed
+    return groups
 
 
 @app.command()
@@ -320,16 +340,21 @@ def _draw(pictures: dict[str, Tensor], dataset: Dataset, path: Path) -> None:
 
     columns = min(4, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure = Figure(figsize=(3 * columns, 3.2 * rows), layout="constrained")
+    figure = Figure(figsize=(3 * columns, 3.2 * rows + 0.4), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax, (slug, samples) in zip(axes, pictures.items(), strict=False):
         if len(dataset.event_shape) == 1:
-            plots.scatter(samples, dataset.sample(len(samples), generator=_seeded()), ax=ax)
+            real = dataset.sample(len(samples), generator=_seeded())
+            plots.scatter(samples, real, ax=ax, legend=False)  # it would hide a corner of each
+            ax.set(xlabel="", ylabel="")
         else:
             plots.image_grid(samples[:25], ax=ax)
         ax.set_title(slug)
     for ax in axes[len(pictures) :]:
         ax.set_axis_off()
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=150)
     write_atomically(path, buffer.getvalue())

@@ -222,6 +222,21 @@ def test_compare_takes_the_systems_that_learn_such_data() -> None:
     assert "'histogram' learns points" in said
 
 
+def test_a_narrow_terminal_gets_the_table_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images have sixteen columns; none is cut or left out, and every part names the systems."""
+    monkeypatch.setattr(gencourse.cli, "console", Console(width=60))
+    command = ["compare", "gmm", "cholesky", "-d", "digits", "--steps", 1, "--n", 30]
+    said = succeeded(*command)
+    lines = said.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "…" not in said
+    rows = [line for line in lines if line.startswith("│ gmm")]
+    assert len(rows) >= 3
+    assert len([line for line in lines if line.startswith("│ cholesky")]) == len(rows)
+    for heading in ("W1", "NLL", "recognised", "FID", "KID", "coverage", "memorised", "seconds"):
+        assert sum(heading in line for line in lines if line.startswith("┃")) == 1
+
+
 def test_compare_images(tmp_path: Path) -> None:
     figure = tmp_path / "digits.png"
     succeeded("compare", "gmm", "-d", "digits", "--steps", 2, "--n", 30, "--figure", figure)
