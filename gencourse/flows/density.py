@@ -99,7 +99,7 @@ class DiagonalMixture(Base):
             )
         where = z.device if generator is None else generator.device
         seed = int(torch.randint(2**31, (1,), generator=generator, device=where))
-        found = KMeans(K, n_init=1, random_state=seed).fit(rows.double().cpu().numpy())
+        found = KMeans(K, n_init=1, random_state=seed).fit(rows.cpu().double().numpy())
         cluster = torch.as_tensor(found.labels_, dtype=torch.long, device=z.device)
         means = torch.as_tensor(found.cluster_centers_).to(z)
         squares = (rows - means[cluster]).square()
