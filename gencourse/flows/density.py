@@ -54,7 +54,7 @@ class DiagonalMixture(Base):
 
     A flow is continuous both ways, so the image of one Gaussian is connected: between the modes
     of the data it leaves bridges, and samples on them (Cornish et al. 2020, *Relaxing bijectivity
-    constraints with continuously indexed normalising flows*, theorem 2.1). Here the modes are
+    constraints with continuously indexed normalising flows*, section 2). Here the modes are
     apart from the start, and the flow bends each of them into shape (Izmailov et al. 2020,
     *Semi-supervised learning with normalizing flows*).
 
@@ -68,8 +68,10 @@ class DiagonalMixture(Base):
     ----------
     logits : Parameter of shape (K,)
         log π, up to a constant.
-    means, log_stds : Parameter of shape (K, D)
-        μ and log σ, of flattened z.
+    means : Parameter of shape (K, D)
+        μ, of flattened z.
+    log_stds : Parameter of shape (K, D)
+        log σ.
     """
 
     def __init__(self, event_shape: Sequence[int], components: int) -> None:
