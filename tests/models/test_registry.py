@@ -124,6 +124,20 @@ def test_unknown_systems(slug: Any, hint: str) -> None:
 # ----------------------------------------------------------------- what a model can do
 
 
+@pytest.mark.parametrize("slug", [slug for slug, name in PAIRS if name == "digits"])
+def test_larger_images(slug: str) -> None:
+    """Sixty-four glyphs of 28 × 28 pixels: two steps, samples, and a density that is finite."""
+    x = data.load("glyphs").sample(64, generator=generator())
+    model = gencourse.build(slug, x, **SMALL[slug])
+    model.fit(x, steps=2, progress=False)
+    drawn = model.sample(2, generator=generator())
+    assert drawn.shape == (2, 1, 28, 28)
+    assert drawn.isfinite().all()
+    if model.system.has_log_prob:
+        with torch.no_grad():
+            assert model.log_prob(x[:2]).isfinite().all()
+
+
 @pytest.mark.parametrize(("slug", "name"), PAIRS)
 def test_before_and_after_training(slug: str, name: str) -> None:
     dataset = data.load(name)
