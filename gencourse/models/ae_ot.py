@@ -256,8 +256,7 @@ class TransportAutoencoder(LatentModel):
         with torch.no_grad():
             w = map_.sample_source(n, generator=generator)
             i, j = map_.top_cells(w, 2).unbind(1)
-            where = w.device if generator is None else generator.device
-            weight = torch.rand(n, 1, generator=generator, device=where).to(w)
+            weight = self.uniform(n, 1, generator=generator).to(w)
             y_i, y_j = map_.targets[i], map_.targets[j]
             within = torch.ones_like(i, dtype=torch.bool)
             if self.settings.angle is not None:
