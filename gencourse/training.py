@@ -33,6 +33,7 @@ __all__ = [
     "Stateful",
     "adam",
     "averaged",
+    "descend",
     "minimise",
     "momentum",
     "resident",
@@ -119,6 +120,27 @@ def averaged(network: nn.Module, rate: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=average, use_buffers=False)
 
 
+def descend(loss: Tensor, optimiser: torch.optim.Optimizer, *, clip: float | None = None) -> None:
+    """Take one step down the gradient of a loss, in the parameters the optimiser holds.
+
+    Every model trains through this function.
+
+    Parameters
+    ----------
+    loss : Tensor of shape ()
+        What to lessen.
+    optimiser : torch.optim.Optimizer
+        Whose parameters move. Gradients that the loss leaves on others stay there.
+    clip : float, optional
+        Greatest norm of the gradient; a longer one is scaled down to it.
+    """
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    if clip is not None:
+        nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], clip)
+    optimiser.step()
+
+
 def resident(
     data: Dataset | Tensor, event_shape: tuple[int, ...], device: torch.device, seed: int
 ) -> Tensor:
@@ -199,17 +221,12 @@ def minimise(
     """
     optimiser = adam(network, lr, betas=betas)
     schedule = CosineAnnealingLR(optimiser, steps)
-    parameters = list(network.parameters())
 
     def step(i: int) -> dict[str, Tensor]:
         index = torch.randint(len(x), (batch,), generator=generator, device=x.device)
         value = loss(x[index])
         measured = dict(value) if isinstance(value, Mapping) else {"loss": value}
-        optimiser.zero_grad(set_to_none=True)
-        measured["loss"].backward()
-        if clip is not None:
-            nn.utils.clip_grad_norm_(parameters, clip)
-        optimiser.step()
+        descend(measured["loss"], optimiser, clip=clip)
         schedule.step()
         if average is not None:
             average.update_parameters(network)

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse._validate import positive
 from gencourse.models.autoencoder import BLOCK, AutoencoderSettings, LatentModel
-from gencourse.training import History, Stateful, adam, train
+from gencourse.training import History, Stateful, adam, descend, train
 from gencourse.transport import SemiDiscreteMap, SemiDiscreteSolver
 
 if TYPE_CHECKING:
@@ -214,9 +214,7 @@ class TransportAutoencoder(LatentModel):
     def _autoencoder_step(self, x: Tensor, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Phase 1: improve encoder and decoder on a batch; return what it cost."""
         loss = (x - self.decoder(self.encoder(x))).square().flatten(1).sum(1).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        descend(loss, optimiser)
         return {"reconstruction": loss.detach()}
 
     @torch.no_grad()

@@ -20,7 +20,7 @@ from gencourse.models.ae_ot import (
     TransportSettings,
 )
 from gencourse.models.autoencoder import BLOCK
-from gencourse.training import History, Stateful, adam, averaged, train
+from gencourse.training import History, Stateful, adam, averaged, descend, train
 
 if TYPE_CHECKING:
     from gencourse.models.registry import System
@@ -210,9 +210,7 @@ class TransportGAN(TransportAutoencoder):
             fake = self.decoder(z)
         real, fake = self.discriminator(torch.cat([x, fake])).split(len(x))
         loss = F.softplus(-real).mean() + F.softplus(fake).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        descend(loss, optimiser)
         return loss.detach()
 
     def _generator_step(
@@ -226,9 +224,8 @@ class TransportGAN(TransportAutoencoder):
             adversarial = F.softplus(-self.discriminator(fake)).mean()
             pixels = (x - again).square().flatten(1).sum(1).mean()
             features = (codes - self.encoder(again)).square().sum(1).mean()
-            optimiser.zero_grad(set_to_none=True)
-            (adversarial + s.pixel_weight * pixels + s.feature_weight * features).backward()
-        optimiser.step()
+            loss = adversarial + s.pixel_weight * pixels + s.feature_weight * features
+            descend(loss, optimiser)
         return {"generator": adversarial.detach(), "reconstruction": pixels.detach()}
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from gencourse import nets
 from gencourse._validate import below_one, points, positive
 from gencourse.metrics.kernels import imq
 from gencourse.models.autoencoder import BLOCK, AutoencoderSettings, LatentModel
-from gencourse.training import History, Stateful, adam, averaged, train
+from gencourse.training import History, Stateful, adam, averaged, descend, train
 
 if TYPE_CHECKING:
     from gencourse.models.registry import System
@@ -285,9 +285,7 @@ class WassersteinAutoencoder(LatentModel):
                 penalty = F.softplus(-self.discriminator(z)).mean()
             else:
                 penalty = code_mmd(z, prior, s.scales)
-            optimiser.zero_grad(set_to_none=True)
-            (reconstruction + s.weight * penalty).backward()
-        optimiser.step()
+            descend(reconstruction + s.weight * penalty, optimiser)
         return {"reconstruction": reconstruction.detach(), "penalty": penalty.detach()}
 
     def _discriminator_step(
@@ -302,9 +300,7 @@ class WassersteinAutoencoder(LatentModel):
             z = self._encode(x, generator)
         of_prior, of_codes = self.discriminator(torch.cat([prior, z])).split(len(prior))
         loss = F.softplus(-of_prior).mean() + F.softplus(of_codes).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        descend(loss, optimiser)
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:

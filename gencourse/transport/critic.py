@@ -117,7 +117,7 @@ def lipschitz_critic(
     D. Lukovnikov 2018, *On the regularization of Wasserstein GANs*; T. Miyato et al. 2018,
     *Spectral normalization for generative adversarial networks*; deck E.
     """
-    from gencourse.training import adam, train
+    from gencourse.training import adam, descend, train
 
     x, y = clouds(x, y)
     if constraint not in CONSTRAINTS:
@@ -148,9 +148,7 @@ def lipschitz_critic(
             excess = slope - 1 if constraint == "penalty" else (slope - 1).clamp_min(0)
             loss = loss + penalty * excess.square().mean()
             measured["slope"] = slope.detach().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        descend(loss, optimiser)
         schedule.step()
         return measured
 
