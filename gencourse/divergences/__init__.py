@@ -11,6 +11,7 @@ divergence. Distances that know where the mass lies are in :mod:`gencourse.trans
 from __future__ import annotations
 
 from gencourse.divergences.base import FDivergence
+from gencourse.divergences.density_ratio import DensityRatio, density_ratio, logistic_loss
 from gencourse.divergences.estimates import (
     divergence_on_a_line,
     kl_between_samples,
@@ -24,15 +25,19 @@ from gencourse.divergences.gaussian import (
     gaussian_squared_hellinger,
     gaussian_total_variation,
 )
+from gencourse.divergences.gradient_flow import flow_velocity, step_weight
 from gencourse.divergences.line import Distances, distances, parallel_lines
 from gencourse.divergences.table import F_DIVERGENCES, get
 
 __all__ = [
     "F_DIVERGENCES",
+    "DensityRatio",
     "Distances",
     "FDivergence",
+    "density_ratio",
     "distances",
     "divergence_on_a_line",
+    "flow_velocity",
     "gaussian_jeffreys",
     "gaussian_kl",
     "gaussian_renyi",
@@ -40,7 +45,9 @@ __all__ = [
     "gaussian_total_variation",
     "get",
     "kl_between_samples",
+    "logistic_loss",
     "monte_carlo",
     "parallel_lines",
+    "step_weight",
     "variational_bound",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from gencourse._precision import double
@@ -143,6 +142,8 @@ def kl_between_samples(x: Tensor, y: Tensor, *, k: int = 5) -> Tensor:
         If there are too few samples, shapes do not fit, or a point repeats so often that a
         distance is 0.
     """
+    from scipy.spatial import KDTree
+
     points(x, "x")
     points(y, "y")
     positive(k, "k", integer=True)
