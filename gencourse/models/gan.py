@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import nets, objectives
-from gencourse._validate import below_one, positive
+from gencourse._validate import below_one, not_negative, positive
+from gencourse.data.augmentation import jitter
 from gencourse.models.base import GenerativeModel
-from gencourse.training import History, Stateful, adam, averaged, momentum, train
+from gencourse.objectives import Turn
+from gencourse.training import History, Stateful, adam, averaged, descend, momentum, train
 
 if TYPE_CHECKING:
     from gencourse.models.registry import System
@@ -36,6 +38,9 @@ class AdversarialSettings:
         from the image's size).
     batch : int
         Real samples, and fakes, in each step.
+    features : int
+        Numbers that a critic of features returns for a sample, or length of the code of a critic
+        that is an autoencoder; other critics return one number.
     discriminator_steps : int
         k of Algorithm 1: steps of the discriminator for each one of the generator.
     head_start : int
@@ -48,6 +53,17 @@ class AdversarialSettings:
         Learning rates, decayed to 0 along a cosine.
     beta1, beta2 : float
         Adam's decay rates; momentum uses beta1.
+    weight : float
+        λ of the objective's regulariser, where it has one.
+    bound : float
+        Of the objective's constraint, where it has one: greatest weight when clipping, Lipschitz
+        constant of the critic with spectral normalisation.
+    clip_gradient : float, optional
+        Greatest norm of each player's gradient; longer ones are scaled down to it.
+    jitter : float
+        By how much images, real and fake, are moved about before the critic sees them; see
+        :func:`gencourse.data.augmentation.jitter`. With few images the critic would otherwise
+        know them by heart (Zhao et al. 2020).
     averaging : float
         Rate of the moving average of the generator's weights that samples are drawn from;
         1 means no averaging.
@@ -60,6 +76,7 @@ class AdversarialSettings:
     width: int = 128
     depth: int = 3
     batch: int = 256
+    features: int = 16
     discriminator_steps: int = 1
     head_start: int = 0
     optimiser: str = "adam"
@@ -67,6 +84,10 @@ class AdversarialSettings:
     lr_generator: float = 1e-3
     beta1: float = 0.5
     beta2: float = 0.9
+    weight: float = 1.0
+    bound: float = 1.0
+    clip_gradient: float | None = None
+    jitter: float = 0.0
     averaging: float = 0.005
     steps: int = 4000
 
@@ -74,10 +95,14 @@ class AdversarialSettings:
         objectives.get(self.objective)
         if self.optimiser not in ("adam", "momentum"):
             raise ValueError(f"optimiser must be 'adam' or 'momentum', not {self.optimiser!r}")
-        for name in ("latent", "width", "depth", "batch", "discriminator_steps", "steps"):
+        counts = ("latent", "width", "depth", "batch", "features", "discriminator_steps", "steps")
+        for name in counts:
             positive(getattr(self, name), name, integer=True)
-        for name in ("lr_discriminator", "lr_generator", "averaging"):
+        for name in ("lr_discriminator", "lr_generator", "averaging", "weight", "bound"):
             positive(getattr(self, name), name)
+        if self.clip_gradient is not None:
+            positive(self.clip_gradient, "clip_gradient")
+        not_negative(self.jitter, "jitter")
         if isinstance(self.head_start, bool) or not isinstance(self.head_start, int):
             raise ValueError(f"head_start must be a whole number, not {self.head_start!r}")
         if self.head_start < 0:
@@ -112,23 +137,39 @@ class AdversarialModel(GenerativeModel):
     }
     settings: AdversarialSettings
 
+    @classmethod
+    def default_settings(cls, event_shape: tuple[int, ...], **given: Any) -> AdversarialSettings:
+        """Return the settings for this kind of data and this objective."""
+        objective = objectives.get(given.get("objective", AdversarialSettings.objective))
+        if len(event_shape) == 1:
+            return AdversarialSettings(**{**objective.settings, **given})
+        defaults = {**cls.IMAGE_DEFAULTS, **objective.settings, **objective.image_settings}
+        return AdversarialSettings(**{**defaults, **given})
+
     def __init__(
         self, system: System, event_shape: tuple[int, ...], settings: AdversarialSettings
     ) -> None:
         super().__init__(system, event_shape, settings)
-        self.objective = objectives.get(settings.objective)
+        self.objective = objective = objectives.get(settings.objective)
         self.generator: nn.Sequential
-        self.discriminator: nn.Sequential
+        self.discriminator: nn.Module
+        width, depth = settings.width, settings.depth
+        outputs = settings.features if objective.critic == "features" else 1
         if len(event_shape) == 1:
             (d,) = event_shape
-            width, depth = settings.width, settings.depth
             self.generator = nets.mlp(settings.latent, d, width=width, depth=depth)
-            self.discriminator = nets.mlp(d, 1, width=width, depth=depth)
+            self.discriminator = nets.mlp(d, outputs, width=width, depth=depth)
         else:
-            self.generator = nets.dcgan_generator(
-                settings.latent, event_shape, width=settings.width
+            self.generator = nets.dcgan_generator(settings.latent, event_shape, width=width)
+            self.discriminator = nets.dcgan_discriminator(event_shape, outputs, width=width)
+        if objective.critic == "autoencoder":
+            self.discriminator = nets.AutoencoderCritic(
+                event_shape, settings.features, width=width, depth=depth
             )
-            self.discriminator = nets.dcgan_discriminator(event_shape, width=settings.width)
+        self.regulariser = objective.regulariser and objective.regulariser(settings.weight)
+        self.constraint = objective.constraint and objective.constraint(settings.bound)
+        if self.constraint is not None:
+            self.constraint.prepare(self.discriminator)
         self.average = averaged(self.generator, settings.averaging)
         self.train()
 
@@ -151,11 +192,13 @@ class AdversarialModel(GenerativeModel):
         def step(i: int) -> dict[str, Tensor]:
             k = s.discriminator_steps + (s.head_start if i == 0 else 0)
             # The indices and the noise of all k + 1 player steps are drawn at once.
-            index = torch.randint(len(x), (k, m), generator=generator, device=x.device)
+            batches = k + ("real" in self.objective.generator_needs)
+            index = torch.randint(len(x), (batches, m), generator=generator, device=x.device)
             z = self.noise(k + 1, m, s.latent, generator=generator)
-            for real, noise in zip(x[index], z, strict=False):
-                loss_d = self.discriminator_step(real, noise, optimiser_d)
-            loss_g = self.generator_step(z[k], optimiser_g)
+            for j in range(k):
+                loss_d = self.discriminator_step(x[index[j]], z[j], optimiser_d, generator)
+            real = x[index[k]] if batches > k else None
+            loss_g = self.generator_step(z[k], optimiser_g, generator, real=real)
             for schedule in schedules:
                 schedule.step()
             self.average.update_parameters(self.generator)
@@ -187,27 +230,65 @@ class AdversarialModel(GenerativeModel):
             return adam(network, lr, betas=(s.beta1, s.beta2))
         return momentum(network, lr, beta=s.beta1)
 
+    def seen(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Samples as the critic sees them: images are moved about a little."""
+        return jitter(x, self.settings.jitter, generator=generator) if x.ndim > 2 else x
+
     def discriminator_step(
-        self, real: Tensor, z: Tensor, optimiser: torch.optim.Optimizer
+        self,
+        real: Tensor,
+        z: Tensor,
+        optimiser: torch.optim.Optimizer,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Improve the discriminator on a batch of real samples and of noise; return its loss."""
         with torch.no_grad():
             fake = self.generator(z)
-        logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).split(len(real))
-        loss = self.objective.critic_loss(logits_real, logits_fake)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+            real, fake = self.seen(torch.cat([real, fake]), generator).split(len(real))
+        at_real, at_fake = self.discriminator(torch.cat([real, fake])).split(len(real))
+        loss = self.objective.critic_loss(at_real, at_fake)
+        if self.regulariser is not None:
+            turn = Turn(self.discriminator, real, fake, at_real, at_fake, generator)
+            loss = self.regulariser(loss, turn)
+        descend(loss, optimiser, clip=self.settings.clip_gradient)
+        if self.constraint is not None:
+            self.constraint.enforce(self.discriminator)
         return loss.detach()
 
-    def generator_step(self, z: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
-        """Improve the generator on a batch of noise; return its loss."""
+    def generator_step(
+        self,
+        z: Tensor,
+        optimiser: torch.optim.Optimizer,
+        generator: torch.Generator | None = None,
+        *,
+        real: Tensor | None = None,
+    ) -> Tensor:
+        """Improve the generator on a batch of noise; return its loss.
+
+        Objectives that compare with real samples need some of those too.
+        """
         with nets.frozen(self.discriminator):
-            loss = self.objective.generator_loss(self.discriminator(self.generator(z)))
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-        optimiser.step()
+            fake = self.seen(self.generator(z), generator)
+            needs: dict[str, Tensor] = {"samples": fake}
+            if real is not None:
+                needs["real"] = self.discriminator(self.seen(real, generator))
+            extras = [needs[name] for name in self.objective.generator_needs]
+            loss = self.objective.generator_loss(self.discriminator(fake), *extras)
+            descend(loss, optimiser, clip=self.settings.clip_gradient)
         return loss.detach()
+
+    def critic(self, x: Tensor) -> Tensor:
+        r"""What the critic says of samples: D(x), T(x) or f(x), as its paper calls it.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, \*event_shape)
+
+        Returns
+        -------
+        Tensor of shape (n, outputs), or (n,) for the energy of an autoencoder
+        """
+        return self.objective.activation(self.discriminator(x))
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:

@@ -16,6 +16,7 @@ from gencourse._device import device as choose_device
 from gencourse._validate import points, unknown_name
 from gencourse.data.base import Dataset
 from gencourse.models.base import FORMAT
+from gencourse.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from gencourse.models.base import GenerativeModel
@@ -317,29 +318,64 @@ _SYSTEMS = (
         kinds=BOTH,
         implementation="ae_ot_gan:TransportGAN",
     ),
-    System(
-        slug="gan-minimax",
-        title="Generative adversarial net, minimax loss",
-        family="Adversarial",
-        decks="ABCDE",
-        paper="Goodfellow et al. 2014",
-        chapter="book/gan",
-        has_log_prob=False,
-        kinds=BOTH,
-        implementation="gan:AdversarialModel",
-        options=(("objective", "gan-minimax"),),
+    # One for each adversarial objective: adding an entry there adds a system here.
+    *(
+        System(
+            slug=objective.name,
+            title=objective.title,
+            family="Adversarial",
+            decks=objective.decks,
+            paper=objective.paper,
+            chapter="book/gan" if objective.name in ("gan", "gan-minimax") else None,
+            has_log_prob=False,
+            kinds=BOTH,
+            implementation="gan:AdversarialModel",
+            options=(("objective", objective.name),),
+        )
+        for objective in OBJECTIVES.values()
+    ),
+    # One for each divergence in the table of deck A.
+    *(
+        System(
+            slug=f"vgrow-{divergence}",
+            title=f"Variational gradient flow of {title}",
+            family="Flows of particles and bridges",
+            decks="A",
+            paper="Gao et al. 2019",
+            chapter=None,
+            has_log_prob=False,
+            kinds=BOTH,
+            implementation="vgrow:VGrow",
+            options=(("divergence", divergence),),
+        )
+        for divergence, title in (
+            ("kl", "the Kullback–Leibler divergence"),
+            ("js", "the Jensen–Shannon divergence"),
+            ("logd", "the log-D divergence"),
+            ("jeffreys", "the Jeffreys divergence"),
+        )
     ),
     System(
-        slug="gan",
-        title="Generative adversarial net, log-D trick",
-        family="Adversarial",
-        decks="ABCDE",
-        paper="Goodfellow et al. 2014",
-        chapter="book/gan",
+        slug="schrodinger-bridge",
+        title="Two-stage Schrödinger bridge",
+        family="Flows of particles and bridges",
+        decks="A",
+        paper="Wang et al. 2021",
+        chapter=None,
         has_log_prob=False,
         kinds=BOTH,
-        implementation="gan:AdversarialModel",
-        options=(("objective", "gan"),),
+        implementation="schrodinger_bridge:SchrodingerBridge",
+    ),
+    System(
+        slug="dsb",
+        title="Diffusion Schrödinger bridge",
+        family="Flows of particles and bridges",
+        decks="A",
+        paper="De Bortoli et al. 2021",
+        chapter=None,
+        has_log_prob=False,
+        kinds=BOTH,
+        implementation="dsb:DiffusionBridge",
     ),
 )
 

@@ -7,19 +7,23 @@ the whole of it. Images have shape ``(channels, height, width)``.
 from __future__ import annotations
 
 from gencourse.nets.autoencoder import decoder, encoder
+from gencourse.nets.critics import AutoencoderCritic
 from gencourse.nets.dcgan import dcgan_discriminator, dcgan_generator
 from gencourse.nets.energy import energy_network
+from gencourse.nets.image_to_image import UNet, Upscaler, patch_discriminator
 from gencourse.nets.masked import MaskedLinear, MaskedMLP
 from gencourse.nets.masked_convolution import Dropout, MaskedConv2d, MaskedConvolutions
 from gencourse.nets.mixtures import DiscretisedLogistics, MixtureOfGaussians, cooled, spread_out
 from gencourse.nets.mlp import mlp
 from gencourse.nets.parameters import frozen, parameter_count
 from gencourse.nets.residual import ResidualConvolutions
+from gencourse.nets.spectral import SpectralNormalisation, spectral_norm
 from gencourse.nets.time import TimeFeatures, TimeMLP
 from gencourse.nets.unet import TimeUNet
 from gencourse.nets.vector_field import MLPField, UNetField
 
 __all__ = [
+    "AutoencoderCritic",
     "DiscretisedLogistics",
     "Dropout",
     "MLPField",
@@ -29,10 +33,13 @@ __all__ = [
     "MaskedMLP",
     "MixtureOfGaussians",
     "ResidualConvolutions",
+    "SpectralNormalisation",
     "TimeFeatures",
     "TimeMLP",
     "TimeUNet",
+    "UNet",
     "UNetField",
+    "Upscaler",
     "cooled",
     "dcgan_discriminator",
     "dcgan_generator",
@@ -42,5 +49,7 @@ __all__ = [
     "frozen",
     "mlp",
     "parameter_count",
+    "patch_discriminator",
+    "spectral_norm",
     "spread_out",
 ]

@@ -113,13 +113,15 @@ def dcgan_generator(latent: int, event_shape: Sequence[int], *, width: int = 64)
     return _dcgan_weights(nn.Sequential(*upsampling(latent, event_shape, width=width), nn.Tanh()))
 
 
-def dcgan_discriminator(event_shape: Sequence[int], *, width: int = 64) -> nn.Sequential:
-    """Discriminator that mirrors :func:`dcgan_generator`; returns logits of shape ``(n, 1)``.
+def dcgan_discriminator(
+    event_shape: Sequence[int], outputs: int = 1, *, width: int = 64
+) -> nn.Sequential:
+    """Discriminator that mirrors :func:`dcgan_generator`; returns ``(n, outputs)``, logits for 1.
 
     The layers of :func:`downsampling`. Without batch normalisation real and fake images go
     through in one batch without seeing each other's statistics.
     """
-    return _dcgan_weights(nn.Sequential(*downsampling(event_shape, 1, width=width)))
+    return _dcgan_weights(nn.Sequential(*downsampling(event_shape, outputs, width=width)))
 
 
 def _dcgan_weights(network: nn.Sequential) -> nn.Sequential:

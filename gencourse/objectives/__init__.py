@@ -1,7 +1,8 @@
-"""Adversarial objectives: each adversarial model of the course is one entry of this table.
+"""Adversarial objectives: each adversarial model of the course is one entry of a table.
 
-An entry says what the critic and the generator minimise. Everything else (networks, batches,
-optimisers, averaging) is shared, so that a difference between two models is visible here.
+An entry says what the critic and the generator minimise, what is added to the critic's loss,
+and what its network may be. Everything else (batches, optimisers, averaging) is shared, so that
+a difference between two models is visible in :mod:`gencourse.objectives.table`.
 """
 
 from __future__ import annotations
@@ -10,13 +11,30 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gencourse._validate import unknown_name
-from gencourse.objectives.base import Objective
-from gencourse.objectives.game import GAN, GAN_MINIMAX, value
+from gencourse.objectives.base import Constraint, Objective, Regulariser, Turn
+from gencourse.objectives.game import value
+from gencourse.objectives.table import TABLE
+from gencourse.objectives.variational import variational_bound
 
-__all__ = ["GAN", "GAN_MINIMAX", "OBJECTIVES", "Objective", "get", "value"]
+__all__ = [
+    "GAN",
+    "GAN_MINIMAX",
+    "OBJECTIVES",
+    "Constraint",
+    "Objective",
+    "Regulariser",
+    "Turn",
+    "get",
+    "value",
+    "variational_bound",
+]
 
 #: Every objective by its name, in the order of the course.
-OBJECTIVES: Mapping[str, Objective] = MappingProxyType({o.name: o for o in (GAN_MINIMAX, GAN)})
+OBJECTIVES: Mapping[str, Objective] = MappingProxyType({o.name: o for o in TABLE})
+#: The minimax game as written: the generator descends log(1 - D(G(z))).
+GAN_MINIMAX = OBJECTIVES["gan-minimax"]
+#: The log-D trick: the generator descends -log D(G(z)).
+GAN = OBJECTIVES["gan"]
 
 
 def get(name: str) -> Objective:

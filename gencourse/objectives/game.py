@@ -12,9 +12,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from gencourse.objectives.base import Objective
-
-__all__ = ["GAN", "GAN_MINIMAX", "value"]
+__all__ = ["discriminator_loss", "non_saturating_loss", "saturating_loss", "value"]
 
 
 def value(real: Tensor, fake: Tensor) -> Tensor:
@@ -48,10 +46,3 @@ def saturating_loss(fake: Tensor) -> Tensor:
 def non_saturating_loss(fake: Tensor) -> Tensor:
     """E[-log D(G(z))]: the log-D trick; its gradient -σ(-s) is largest as D → 0."""
     return softplus(-fake).mean()
-
-
-_PAPER = "Goodfellow et al. 2014, arXiv:1406.2661"
-#: The minimax game as written: the generator descends log(1 - D(G(z))).
-GAN_MINIMAX = Objective("gan-minimax", discriminator_loss, saturating_loss, _PAPER)
-#: The log-D trick: the generator descends -log D(G(z)).
-GAN = Objective("gan", discriminator_loss, non_saturating_loss, _PAPER)

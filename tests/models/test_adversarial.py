@@ -107,16 +107,16 @@ def test_k_steps_of_the_discriminator_for_each_of_the_generator(
     batches: list[Tensor] = []
     step_d, step_g = model.discriminator_step, model.generator_step
 
-    def d(real: Tensor, z: Tensor, optimiser: Any) -> Tensor:
+    def d(real: Tensor, z: Tensor, *rest: Any) -> Tensor:
         events.append("D")
         noises.append(z.clone())
         batches.append(real.clone())
-        return step_d(real, z, optimiser)
+        return step_d(real, z, *rest)
 
-    def g(z: Tensor, optimiser: Any) -> Tensor:
+    def g(z: Tensor, *rest: Any, **more: Any) -> Tensor:
         events.append("G")
         noises.append(z.clone())
-        return step_g(z, optimiser)
+        return step_g(z, *rest, **more)
 
     monkeypatch.setattr(model, "discriminator_step", d)
     monkeypatch.setattr(model, "generator_step", g)
@@ -137,13 +137,13 @@ def test_the_learning_rates_fall_along_a_cosine(monkeypatch: pytest.MonkeyPatch)
     rates: list[tuple[str, float]] = []
     step_d, step_g = model.discriminator_step, model.generator_step
 
-    def d(real: Tensor, z: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
+    def d(real: Tensor, z: Tensor, optimiser: torch.optim.Optimizer, *rest: Any) -> Tensor:
         rates.append(("d", optimiser.param_groups[0]["lr"]))
-        return step_d(real, z, optimiser)
+        return step_d(real, z, optimiser, *rest)
 
-    def g(z: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
+    def g(z: Tensor, optimiser: torch.optim.Optimizer, *rest: Any, **more: Any) -> Tensor:
         rates.append(("g", optimiser.param_groups[0]["lr"]))
-        return step_g(z, optimiser)
+        return step_g(z, optimiser, *rest, **more)
 
     monkeypatch.setattr(model, "discriminator_step", d)
     monkeypatch.setattr(model, "generator_step", g)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 import gencourse
 from gencourse import data
+from gencourse.objectives import OBJECTIVES
 
 SLUGS = tuple(system.slug for system in gencourse.systems())
 DATA = ("ring8", "moons", "digits")
@@ -61,8 +62,13 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "ncsn": {"width": 4, "depth": 1, "batch": 8, "levels": 3, "langevin_steps": 2},
     "ddpm": {"width": 4, "depth": 1, "batch": 8, "T": 5},
-    "gan": {"width": 4, "depth": 1, "batch": 8},
-    "gan-minimax": {"width": 4, "depth": 1, "batch": 8},
+    **{name: {"width": 4, "depth": 1, "batch": 8, "features": 3} for name in OBJECTIVES},
+    **{
+        f"vgrow-{name}": {"width": 4, "depth": 1, "batch": 8, "pool": 16, "moves": 2}
+        for name in ("kl", "js", "logd", "jeffreys")
+    },
+    "schrodinger-bridge": {"width": 4, "depth": 1, "batch": 8, "N1": 3, "N2": 4, "N3": 2},
+    "dsb": {"width": 4, "depth": 1, "batch": 8, "N": 4, "T": 0.5, "paths": 10, "refresh": 2},
 }
 
 
@@ -91,6 +97,12 @@ def test_the_systems_of_the_course() -> None:
         "cholesky", "triangular", "tabak", "nice", "realnvp", "maf", "iaf", "cnf", "ncsn", "ddpm",
         "ae", "vae", "wae-mmd", "wae-gan", "ae-ot", "ae-ot-gan",
         "gan-minimax", "gan",
+        "fgan-kl", "fgan-reverse-kl", "fgan-pearson", "fgan-neyman",
+        "fgan-squared-hellinger", "fgan-jeffreys", "fgan-js", "fgan-gan",
+        "lsgan", "ebgan", "began", "wgan", "wgan-gp", "wgan-lp", "sngan",
+        "mmd-gan", "sn-smmd-gan", "tv-gan", "sobolev-gan", "stein-gan", "cramer-gan",
+        "vgrow-kl", "vgrow-js", "vgrow-logd", "vgrow-jeffreys",
+        "schrodinger-bridge", "dsb",
     )  # fmt: skip
     for system in gencourse.systems():
         assert gencourse.models.get(system.slug) is system
@@ -110,7 +122,7 @@ def test_the_systems_of_the_course() -> None:
         ("gna", "did you mean 'gan'"),
         ("GMM", "did you mean 'gmm'"),
         ("gan_minimax", "did you mean 'gan-minimax'"),
-        ("zzz", "known: ae, ae-ot, ae-ot-gan, cholesky, cnf"),
+        ("zzz", "known: ae, ae-ot, ae-ot-gan, began, cholesky, cnf"),
         (None, "unknown system None"),
         (["gan"], "unknown system"),
     ],

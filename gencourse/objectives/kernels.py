@@ -1,0 +1,92 @@
+r"""Maximum mean discrepancy between learned features: test functions from the unit ball of an RKHS.
+
+    MMD²(p, q) = E k(h(x), h(x′)) + E k(h(y), h(y′)) - 2 E k(h(x), h(y)),
+
+with the critic's network h, and a kernel k that sees all lengths: a sum of rational quadratics
+and a dot product (Bińkowski et al. 2018).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gencourse.metrics.kernels import rational_quadratic, rbf
+from gencourse.objectives.base import Regulariser, Turn
+
+__all__ = [
+    "ScaledKernel",
+    "critic_loss",
+    "gaussian_critic_loss",
+    "gaussian_generator_loss",
+    "generator_loss",
+    "unbiased_mmd2",
+    "witness",
+]
+
+ALPHAS = (0.2, 0.5, 1.0, 2.0, 5.0)
+DOT = 0.1
+
+
+def kernel(x: Tensor, y: Tensor) -> Tensor:
+    """k(x, y) = Σ_α (1 + ‖x - y‖² / 2α)^-α + 0.1 x·y."""
+    return rational_quadratic(x, y, ALPHAS) + DOT * x @ y.T
+
+
+def unbiased_mmd2(k_xx: Tensor, k_yy: Tensor, k_xy: Tensor) -> Tensor:
+    """MMD² from Gram matrices of n samples each, without the diagonals: its mean is MMD²."""
+    n, m = len(k_xx), len(k_yy)
+    within_x = (k_xx.sum() - k_xx.diagonal().sum()) / (n * (n - 1))
+    within_y = (k_yy.sum() - k_yy.diagonal().sum()) / (m * (m - 1))
+    return within_x + within_y - 2 * k_xy.mean()
+
+
+def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """-MMD² between the features: the critic looks for those in which the two differ."""
+    return -unbiased_mmd2(kernel(real, real), kernel(fake, fake), kernel(real, fake))
+
+
+def generator_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """MMD² between the features."""
+    return -critic_loss(real, fake)
+
+
+def witness(h: Tensor, turn: Turn) -> Tensor:
+    """f(x) = E k(h(x), h(real)) - E k(h(x), h(fake)), the best test function, up to a factor."""
+    return kernel(h, turn.at_real).mean(1) - kernel(h, turn.at_fake).mean(1)
+
+
+def gaussian_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """-MMD² with the Gaussian kernel of bandwidth 1."""
+    return -unbiased_mmd2(rbf(real, real), rbf(fake, fake), rbf(real, fake))
+
+
+def gaussian_generator_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """MMD² with the Gaussian kernel of bandwidth 1."""
+    return -gaussian_critic_loss(real, fake)
+
+
+class ScaledKernel(Regulariser):
+    r"""Scaled MMD (Arbel et al. 2018): the MMD is divided by how steep the features are.
+
+    .. math::
+
+        \mathrm{SMMD}^2 = \mathrm{MMD}^2 \Big/ \Big( \lambda + \mathbb{E}_p\, k(h, h)
+            + \mathbb{E}_p \sum_i \partial_i \partial'_i k(h(x), h(x')) \big|_{x'=x} \Big),
+
+    which for the Gaussian kernel of bandwidth 1 is :math:`\lambda + 1 + E \|\nabla h(x)\|_F^2`.
+    Test functions are then bounded, on the average over the data, together with their slopes.
+    """
+
+    twice_differentiable = True
+
+    def forward(self, loss: Tensor, turn: Turn) -> Tensor:
+        """Return the loss divided by λ + 1 + E‖∇h‖²."""
+        x = turn.real.detach().requires_grad_()
+        h = turn.critic(x)
+        slopes = []
+        for i in range(h.shape[1]):
+            (gradient,) = torch.autograd.grad(h[:, i].sum(), x, create_graph=True)
+            slopes.append(gradient.flatten(1).square().sum(1))
+        steepness = torch.stack(slopes).sum(0).mean()
+        return loss / (self.weight + 1 + steepness)

@@ -1,0 +1,201 @@
+"""Every adversarial model of the course, one entry each: read down a column to compare them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from gencourse.divergences import F_DIVERGENCES
+from gencourse.objectives import (
+    bounded,
+    cramer,
+    energy,
+    game,
+    kernels,
+    least_squares,
+    stein,
+    wasserstein,
+)
+from gencourse.objectives.base import Objective
+from gencourse.objectives.constraints import Clip, SpectralNorm
+from gencourse.objectives.penalties import GradientPenalty, one_sided, two_sided
+from gencourse.objectives.sobolev import SobolevConstraint
+from gencourse.objectives.variational import variational_losses
+
+__all__ = ["TABLE"]
+
+F_GANS = ("kl", "reverse-kl", "pearson", "neyman", "squared-hellinger", "jeffreys", "js", "gan")
+# Critics of metrics are trained near their optimum: several steps for each of the generator.
+METRIC = {"discriminator_steps": 5, "lr_discriminator": 5e-4, "lr_generator": 5e-4, "steps": 2500}
+
+TABLE = (
+    Objective(
+        name="gan-minimax",
+        title="Generative adversarial net, minimax loss",
+        decks="ABCDE",
+        paper="Goodfellow et al. 2014",
+        critic_loss=game.discriminator_loss,
+        generator_loss=game.saturating_loss,
+        activation=torch.sigmoid,
+    ),
+    Objective(
+        name="gan",
+        title="Generative adversarial net, log-D trick",
+        decks="ABCDE",
+        paper="Goodfellow et al. 2014",
+        critic_loss=game.discriminator_loss,
+        generator_loss=game.non_saturating_loss,
+        activation=torch.sigmoid,
+    ),
+    *(
+        Objective(
+            name=f"fgan-{name}",
+            title=f"f-GAN: {F_DIVERGENCES[name].title}",
+            decks="ABE",
+            paper="Nowozin, Cseke & Tomioka 2016",
+            critic_loss=variational_losses(F_DIVERGENCES[name])[0],
+            generator_loss=variational_losses(F_DIVERGENCES[name])[1],
+            activation=F_DIVERGENCES[name].activation,
+            settings={"clip_gradient": 1.0},
+        )
+        for name in F_GANS
+    ),
+    Objective(
+        name="lsgan",
+        title="Least-squares GAN",
+        decks="CD",
+        paper="Mao et al. 2017",
+        critic_loss=least_squares.critic_loss,
+        generator_loss=least_squares.generator_loss,
+    ),
+    Objective(
+        name="ebgan",
+        title="Energy-based GAN: an autoencoder as the critic, margin and pull-away term",
+        decks="CD",
+        paper="Zhao, Mathieu & LeCun 2017",
+        critic_loss=energy.margin_loss,
+        generator_loss=energy.repelled_reconstruction,
+        activation=energy.reconstruction,
+        critic="autoencoder",
+    ),
+    Objective(
+        name="began",
+        title="Boundary-equilibrium GAN",
+        decks="CD",
+        paper="Berthelot, Schumm & Metz 2017",
+        critic_loss=energy.reconstruction_loss,
+        generator_loss=energy.generator_reconstruction,
+        activation=energy.reconstruction,
+        regulariser=energy.Equilibrium,
+        critic="autoencoder",
+        settings={"weight": 1e-3},
+    ),
+    Objective(
+        name="wgan",
+        title="Wasserstein GAN, clipped weights",
+        decks="ACDE",
+        paper="Arjovsky, Chintala & Bottou 2017",
+        critic_loss=wasserstein.critic_loss,
+        generator_loss=wasserstein.generator_loss,
+        constraint=Clip,
+        settings=METRIC | {"beta1": 0.0, "beta2": 0.99, "bound": 0.1},
+    ),
+    Objective(
+        name="wgan-gp",
+        title="Wasserstein GAN, two-sided gradient penalty",
+        decks="ACDE",
+        paper="Gulrajani et al. 2017",
+        critic_loss=wasserstein.critic_loss,
+        generator_loss=wasserstein.generator_loss,
+        regulariser=partial(GradientPenalty, side=two_sided),
+        settings=METRIC | {"weight": 0.1},
+    ),
+    Objective(
+        name="wgan-lp",
+        title="Wasserstein GAN, one-sided gradient penalty",
+        decks="E",
+        paper="Petzka, Fischer & Lukovnikov 2018",
+        critic_loss=wasserstein.critic_loss,
+        generator_loss=wasserstein.generator_loss,
+        regulariser=partial(GradientPenalty, side=one_sided),
+        settings=METRIC | {"weight": 0.1},
+    ),
+    Objective(
+        name="sngan",
+        title="Spectrally normalised GAN, hinge loss",
+        decks="AE",
+        paper="Miyato et al. 2018",
+        critic_loss=wasserstein.hinge_loss,
+        generator_loss=wasserstein.generator_loss,
+        constraint=SpectralNorm,
+        settings={"bound": 1.0},
+    ),
+    Objective(
+        name="mmd-gan",
+        title="MMD GAN",
+        decks="BE",
+        paper="Li et al. 2017; Bińkowski et al. 2018",
+        critic_loss=kernels.critic_loss,
+        generator_loss=kernels.generator_loss,
+        generator_needs=("real",),
+        regulariser=partial(GradientPenalty, witness=kernels.witness),
+        critic="features",
+        settings=METRIC | {"weight": 0.1},
+    ),
+    Objective(
+        name="sn-smmd-gan",
+        title="Scaled MMD GAN, spectrally normalised",
+        decks="A",
+        paper="Arbel et al. 2018",
+        critic_loss=kernels.gaussian_critic_loss,
+        generator_loss=kernels.gaussian_generator_loss,
+        generator_needs=("real",),
+        regulariser=kernels.ScaledKernel,
+        constraint=SpectralNorm,
+        critic="features",
+        settings=METRIC | {"weight": 1.0, "bound": 1.0, "features": 1},
+    ),
+    Objective(
+        name="tv-gan",
+        title="Total-variation GAN",
+        decks="B",
+        paper="Gao et al. 2019",
+        critic_loss=bounded.critic_loss,
+        generator_loss=bounded.generator_loss,
+        activation=torch.sigmoid,
+    ),
+    Objective(
+        name="sobolev-gan",
+        title="Sobolev GAN",
+        decks="B",
+        paper="Mroueh et al. 2018",
+        critic_loss=wasserstein.critic_loss,
+        generator_loss=wasserstein.generator_loss,
+        regulariser=SobolevConstraint,
+        settings=METRIC | {"weight": 0.01},
+    ),
+    Objective(
+        name="stein-gan",
+        title="Stein GAN",
+        decks="B",
+        paper="Feng, Wang & Liu 2017",
+        critic_loss=stein.critic_loss,
+        generator_loss=stein.generator_loss,
+        generator_needs=("samples",),
+        regulariser=stein.DataSlope,
+        settings={"weight": 0.1},
+    ),
+    Objective(
+        name="cramer-gan",
+        title="Cramér GAN",
+        decks="E",
+        paper="Bellemare et al. 2017",
+        critic_loss=cramer.critic_loss,
+        generator_loss=cramer.generator_loss,
+        generator_needs=("real",),
+        regulariser=partial(GradientPenalty, witness=cramer.surrogate),
+        critic="features",
+        settings=METRIC | {"weight": 0.1},
+    ),
+)
