@@ -41,6 +41,9 @@ class AdversarialSettings:
     features : int
         Numbers that a critic of features returns for a sample, or length of the code of a critic
         that is an autoencoder; other critics return one number.
+    normalised : bool
+        Whether the critic of images normalises its feature maps over the batch, as that of DCGAN
+        does. Critics of points never do.
     discriminator_steps : int
         k of Algorithm 1: steps of the discriminator for each one of the generator.
     head_start : int
@@ -77,6 +80,7 @@ class AdversarialSettings:
     depth: int = 3
     batch: int = 256
     features: int = 16
+    normalised: bool = False
     discriminator_steps: int = 1
     head_start: int = 0
     optimiser: str = "adam"
@@ -161,7 +165,9 @@ class AdversarialModel(GenerativeModel):
             self.discriminator = nets.mlp(d, outputs, width=width, depth=depth)
         else:
             self.generator = nets.dcgan_generator(settings.latent, event_shape, width=width)
-            self.discriminator = nets.dcgan_discriminator(event_shape, outputs, width=width)
+            self.discriminator = nets.dcgan_discriminator(
+                event_shape, outputs, width=width, normalised=settings.normalised
+            )
         if objective.critic == "autoencoder":
             self.discriminator = nets.AutoencoderCritic(
                 event_shape, settings.features, width=width, depth=depth
@@ -230,6 +236,12 @@ class AdversarialModel(GenerativeModel):
             return adam(network, lr, betas=(s.beta1, s.beta2))
         return momentum(network, lr, beta=s.beta1)
 
+    def compilable(self) -> list[nn.Module]:
+        """Return the players, without a critic whose slope is regularised."""
+        if self.regulariser is not None and self.regulariser.twice_differentiable:
+            return [self.generator]
+        return [self.generator, self.discriminator]
+
     def seen(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Samples as the critic sees them: images are moved about a little."""
         return jitter(x, self.settings.jitter, generator=generator) if x.ndim > 2 else x
@@ -245,7 +257,10 @@ class AdversarialModel(GenerativeModel):
         with torch.no_grad():
             fake = self.generator(z)
             real, fake = self.seen(torch.cat([real, fake]), generator).split(len(real))
-        at_real, at_fake = self.discriminator(torch.cat([real, fake])).split(len(real))
+        if self.settings.normalised:  # neither may see the other's statistics
+            at_real, at_fake = self.discriminator(real), self.discriminator(fake)
+        else:
+            at_real, at_fake = self.discriminator(torch.cat([real, fake])).split(len(real))
         loss = self.objective.critic_loss(at_real, at_fake)
         if self.regulariser is not None:
             turn = Turn(self.discriminator, real, fake, at_real, at_fake, generator)

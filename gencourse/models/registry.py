@@ -318,6 +318,26 @@ _SYSTEMS = (
         kinds=BOTH,
         implementation="ae_ot_gan:TransportGAN",
     ),
+    System(
+        slug="dcgan",
+        title="Deep convolutional GAN",
+        family="Adversarial",
+        decks="CE",
+        paper="Radford, Metz & Chintala 2016",
+        chapter=None,
+        has_log_prob=False,
+        kinds=("images",),
+        implementation="gan:AdversarialModel",
+        # The paper's section 4, with batch normalisation in both networks.
+        options=(
+            ("objective", "gan"),
+            ("normalised", True),
+            ("lr_discriminator", 2e-4),
+            ("lr_generator", 2e-4),
+            ("beta1", 0.5),
+            ("beta2", 0.999),
+        ),
+    ),
     # One for each adversarial objective: adding an entry there adds a system here.
     *(
         System(

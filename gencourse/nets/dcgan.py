@@ -78,11 +78,13 @@ def upsampling(
     return layers
 
 
-def downsampling(event_shape: Sequence[int], outputs: int, *, width: int = 64) -> list[nn.Module]:
+def downsampling(
+    event_shape: Sequence[int], outputs: int, *, width: int = 64, normalised: bool = False
+) -> list[nn.Module]:
     """Layers from an image to ``outputs`` numbers: the mirror image of :func:`upsampling`.
 
-    Strided convolutions with leaky ReLU. There is no normalisation over the batch: each image
-    is judged alone, whichever others come with it.
+    Strided convolutions with leaky ReLU. Without normalisation over the batch each image is
+    judged alone, whichever others come with it; with it, all feature maps but the first are.
     """
     channels, coarse, halvings = _halvings(event_shape)
     features = width
@@ -91,7 +93,11 @@ def downsampling(event_shape: Sequence[int], outputs: int, *, width: int = 64) -
         nn.LeakyReLU(0.2),
     ]
     for _ in range(halvings - 1):
-        layers += [nn.Conv2d(features, 2 * features, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        layers += [
+            nn.Conv2d(features, 2 * features, 4, stride=2, padding=1, bias=not normalised),
+            *([nn.BatchNorm2d(2 * features)] if normalised else []),
+            nn.LeakyReLU(0.2),
+        ]
         features *= 2
     return [*layers, nn.Flatten(), nn.Linear(features * coarse * coarse, outputs)]
 
@@ -114,14 +120,16 @@ def dcgan_generator(latent: int, event_shape: Sequence[int], *, width: int = 64)
 
 
 def dcgan_discriminator(
-    event_shape: Sequence[int], outputs: int = 1, *, width: int = 64
+    event_shape: Sequence[int], outputs: int = 1, *, width: int = 64, normalised: bool = False
 ) -> nn.Sequential:
-    """Discriminator that mirrors :func:`dcgan_generator`; returns ``(n, outputs)``, logits for 1.
+    """Discriminator that mirrors :func:`dcgan_generator`; returns ``(n, outputs)``.
 
     The layers of :func:`downsampling`. Without batch normalisation real and fake images go
-    through in one batch without seeing each other's statistics.
+    through in one batch without seeing each other's statistics; with it, as in the paper, they
+    must come in batches of their own.
     """
-    return _dcgan_weights(nn.Sequential(*downsampling(event_shape, outputs, width=width)))
+    layers = downsampling(event_shape, outputs, width=width, normalised=normalised)
+    return _dcgan_weights(nn.Sequential(*layers))
 
 
 def _dcgan_weights(network: nn.Sequential) -> nn.Sequential:

@@ -62,6 +62,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "ncsn": {"width": 4, "depth": 1, "batch": 8, "levels": 3, "langevin_steps": 2},
     "ddpm": {"width": 4, "depth": 1, "batch": 8, "T": 5},
+    "dcgan": {"width": 4, "batch": 8},
     **{name: {"width": 4, "depth": 1, "batch": 8, "features": 3} for name in OBJECTIVES},
     **{
         f"vgrow-{name}": {"width": 4, "depth": 1, "batch": 8, "pool": 16, "moves": 2}
@@ -96,7 +97,7 @@ def test_the_systems_of_the_course() -> None:
         "histogram", "kde", "gmm", "gmm-mcem", "ebm", "made",
         "cholesky", "triangular", "tabak", "nice", "realnvp", "maf", "iaf", "cnf", "ncsn", "ddpm",
         "ae", "vae", "wae-mmd", "wae-gan", "ae-ot", "ae-ot-gan",
-        "gan-minimax", "gan",
+        "dcgan", "gan-minimax", "gan",
         "fgan-kl", "fgan-reverse-kl", "fgan-pearson", "fgan-neyman",
         "fgan-squared-hellinger", "fgan-jeffreys", "fgan-js", "fgan-gan",
         "lsgan", "ebgan", "began", "wgan", "wgan-gp", "wgan-lp", "sngan",
@@ -112,7 +113,7 @@ def test_the_systems_of_the_course() -> None:
         root = Path(gencourse.__file__).parents[1]
         if system.chapter is not None:
             assert (root / f"{system.chapter}.ipynb").is_file()
-        assert system.kinds in (("points",), ("points", "images"))
+        assert system.kinds in (("points",), ("images",), ("points", "images"))
         assert issubclass(system.model_class(), gencourse.GenerativeModel)
 
 

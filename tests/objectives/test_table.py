@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import gencourse
+from gencourse import objectives
 from gencourse.models.gan import AdversarialModel, AdversarialSettings
 from gencourse.objectives import OBJECTIVES, Objective, Turn, get
 
@@ -40,7 +44,6 @@ def test_an_entry_is_complete(name: str) -> None:
     for text in (objective.title, objective.paper):
         assert text
     assert set(objective.decks) <= set("ABCDE")
-    assert objective.decks
     assert objective.critic in ("score", "features", "autoencoder")
     assert set(objective.generator_needs) <= {"real", "samples"}
     # A weight or a bound that nothing uses would mislead the reader of the table.
@@ -199,3 +202,23 @@ def test_the_number_of_lines_of_an_entry() -> None:
     for entry in entries:
         lines = entry.split("\n    ),\n")[0].splitlines()
         assert len(lines) <= 16
+
+
+def test_the_guide_to_adding_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code in CONTRIBUTING.md, run: a model of the new objective trains and samples."""
+    guide = (Path(gencourse.__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = guide.split("## Adding an adversarial objective")[1].split("\n## ")[0]
+    losses, entry = (textwrap.dedent(c) for c in re.findall(r"```python\n(.*?)```", section, re.S))
+    scope: dict[str, Any] = {"Objective": Objective}
+    exec(losses, scope)
+    objective = eval(entry, scope)
+    monkeypatch.setattr(objectives, "OBJECTIVES", {**OBJECTIVES, objective.name: objective})
+    x = torch.randn(100, 2, generator=generator())
+    model: Any = gencourse.build("gan", x, objective=objective.name, width=8, batch=16)
+    history = model.fit(x, steps=5, progress=False)
+    assert model.objective is objective
+    assert model.sample(3, generator=generator()).shape == (3, 2)
+    # Undecided, the critic pays log 2, and so does the generator.
+    zero = torch.zeros(4, 1)
+    assert objective.critic_loss(zero, zero).item() == pytest.approx(0.6931, abs=1e-4)
+    assert history.metrics["discriminator"][0] == pytest.approx(0.69, abs=0.2)
