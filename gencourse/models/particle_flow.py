@@ -14,7 +14,7 @@ from gencourse.divergences import FDivergence, flow_velocity, logistic_loss
 from gencourse.models._standardise import centre_and_scale
 from gencourse.training import History, adam, descend, train
 
-__all__ = ["FlowResult", "RatioFlow", "annealed_smoothing", "particle_flow"]
+__all__ = ["FlowResult", "RatioFlow", "annealed_smoothing", "move", "particle_flow"]
 
 # In units of σ²: Euler steps of a gradient flow are stable while step · curvature < 2, and the
 # curvature of the log density of anything smoothed with N(0, σ² I) is about 1/σ² at most.
@@ -26,13 +26,24 @@ def annealed_smoothing(i: int, steps: int, first: float, share: float) -> float:
     return first * max(0.0, 1 - i / (share * steps))
 
 
+def move(divergence: FDivergence, critic: nn.Module, x: Tensor, eta: float) -> Tensor:
+    r"""Return x + η s ∇D / f″(1), one Euler step of the flow, without a gradient.
+
+    See :func:`gencourse.divergences.flow_velocity`. Near p, where r ≈ 1 and s ≈ f″(1), all
+    divergences then move particles alike.
+    """
+    at_one = float(divergence.f_second(torch.ones(())))
+    with nets.frozen(critic):
+        h, _ = flow_velocity(divergence, lambda x: critic(x)[:, 0], x)
+    return x + eta / at_one * h
+
+
 @dataclass(frozen=True)
 class RatioFlow:
     r"""The two half steps of variational gradient flow: learn the ratio, move along its gradient.
 
     The critic learns D = log p/q between samples of p (data) and of q (particles) by logistic
-    regression; particles move by :math:`x \leftarrow x + \eta\, s \nabla D`; see
-    :func:`gencourse.divergences.flow_velocity`.
+    regression; particles move by :func:`move`.
 
     With σ > 0 both laws are smoothed by N(0, σ² I) beforehand, and the flow is that of
     D_f(q∗N ‖ p∗N): its velocity at x is E h(x + σε). Without, two problems remain, of every
@@ -42,8 +53,6 @@ class RatioFlow:
     ring8 seen from its centre). Where smoothed laws overlap, D is moderate. Lowered to 0 along
     the way, σ costs nothing in the end (Sønderby et al. 2017 and Arjovsky & Bottou 2017 for
     GANs; annealed Langevin sampling does the same).
-
-    A step lasts η/f″(1): near p, where r ≈ 1, all divergences agree up to that factor.
 
     Attributes
     ----------
@@ -71,13 +80,9 @@ class RatioFlow:
 
     def move(self, x: Tensor, step_size: float, sigma: float) -> Tensor:
         """Return the particles one Euler step further, and no gradient."""
-        at_one = float(self.divergence.f_second(torch.ones(())))
-        eta = (step_size + STEP_PER_VARIANCE * sigma**2) / at_one
-        with nets.frozen(self.critic):
-            h, _ = flow_velocity(
-                self.divergence, lambda x: self.critic(x)[:, 0], self._smoothed(x, sigma)
-            )
-        return x + eta * h
+        smoothed = self._smoothed(x, sigma)
+        eta = step_size + STEP_PER_VARIANCE * sigma**2
+        return x + (move(self.divergence, self.critic, smoothed, eta) - smoothed)
 
     def _smoothed(self, x: Tensor, sigma: float) -> Tensor:
         if sigma == 0:
@@ -210,7 +215,7 @@ def particle_flow(
         index = torch.randint(len(cloud), (batch,), generator=generator, device=generator.device)
         return cloud[index.to(cloud.device)]
 
-    def move(i: int) -> dict[str, Tensor]:
+    def step(i: int) -> dict[str, Tensor]:
         nonlocal particles
         sigma = annealed_smoothing(i, moves, smoothing, smoothed_share)
         for _ in range(critic_steps):
@@ -223,7 +228,7 @@ def particle_flow(
             states.append(particles)
         return {"loss": loss, "distance": distance}
 
-    history = train(move, steps=moves, progress=progress, description=f"{f.title} flow")
+    history = train(step, steps=moves, progress=progress, description=f"{f.title} flow")
     where = (centre + scale * torch.stack(states)).to(y)
     return FlowResult((centre + scale * particles).to(y), where, history)
 

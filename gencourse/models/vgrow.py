@@ -15,7 +15,7 @@ from gencourse._validate import below_one, not_negative, positive
 from gencourse.data.augmentation import jitter
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
-from gencourse.models.particle_flow import RatioFlow, annealed_smoothing, share
+from gencourse.models.particle_flow import RatioFlow, annealed_smoothing, move, share
 from gencourse.training import History, Stateful, adam, averaged, descend, train
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VGrow", "VGrowSettings"]
 
-BLOCK = 1000  # images that are drawn at once
+BLOCK = 1000  # samples that are moved at once
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class VGrowSettings:
         Steps of the critic before each move.
     epochs : int
         How often the generator goes through the moved particles.
+    last_moves : int
+        Moves of each sample after the generator has made it, along the critic as it is in the
+        end. The regression lags behind the particles, and these make up for it.
     step_size : float
         η of a move; for points in units of the variance of the data.
     smoothing : float
@@ -81,6 +84,7 @@ class VGrowSettings:
     moves: int = 5
     critic_steps: int = 1
     epochs: int = 1
+    last_moves: int = 20
     step_size: float = 0.01
     smoothing: float = 0.5
     smoothed_share: float = 0.5
@@ -97,6 +101,8 @@ class VGrowSettings:
         counts = ("latent", "width", "depth", "batch", "pool", "moves", "critic_steps", "epochs")
         for name in (*counts, "steps"):
             positive(getattr(self, name), name, integer=True)
+        if self.last_moves != 0:
+            positive(self.last_moves, "last_moves", integer=True)
         for name in ("step_size", "lr_critic", "lr_generator"):
             positive(getattr(self, name), name)
         for name in ("smoothing", "jitter"):
@@ -119,7 +125,9 @@ class VGrow(GenerativeModel):
     3. Regress: improve G on the pairs, :math:`\min_G \sum_i \|G(z_i) - x_i\|^2`.
 
     The generator never sees the critic, and there is no game: the particles descend a
-    divergence, and it follows.
+    divergence, and it follows. A sample is G(z) moved as in step 2 by the last critic: the
+    functional gradient step Ḡ = G + η h of deck A, before the regression that only
+    approximates it.
 
     Attributes
     ----------
@@ -146,7 +154,6 @@ class VGrow(GenerativeModel):
         "pool": 256,
         "moves": 4,
         "step_size": 0.5,
-        "smoothing": 0.0,
         "jitter": 0.1,
         "lr_generator": 1e-3,
         "beta1": 0.0,
@@ -236,9 +243,7 @@ class VGrow(GenerativeModel):
             for _ in range(s.critic_steps):
                 real, fake = self._batch(data, flow.generator), self._batch(x, flow.generator)
                 loss = flow.learn(real, fake, sigma)
-            x = flow.move(x, s.step_size, sigma)
-            if x.ndim == 4:
-                x = x.clamp(-1, 1)  # where images end
+            x = self._inside(flow.move(x, s.step_size, sigma))
         return x, loss
 
     def regress(
@@ -266,9 +271,34 @@ class VGrow(GenerativeModel):
         return jitter(rows, s.jitter, generator=generator) if x.ndim == 4 else rows
 
     @torch.no_grad()
-    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``n`` samples x = G(z) from the averaged generator."""
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, moves: int | None = None
+    ) -> Tensor:
+        """Draw ``n`` samples G(z) from the averaged generator, and move them.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        generator : torch.Generator, optional
+            Source of randomness, on any device.
+        moves : int, optional
+            By default ``settings.last_moves``; 0 for what the generator makes alone.
+        """
         positive(n, "n", integer=True)
+        moves = self.settings.last_moves if moves is None else moves
+        if moves != 0:
+            positive(moves, "moves", integer=True)
         z = self.noise(n, self.settings.latent, generator=generator)
-        x = torch.cat([self.average(block) for block in z.split(BLOCK)])
+        return torch.cat([self._drawn(block, moves) for block in z.split(BLOCK)])
+
+    def _drawn(self, z: Tensor, moves: int) -> Tensor:
+        x = self.average(z)
+        for _ in range(moves):
+            x = self._inside(move(self.divergence, self.critic, x, self.settings.step_size))
         return self.centre + self.scale * x
+
+    @staticmethod
+    def _inside(x: Tensor) -> Tensor:
+        """Return images with pixels in [-1, 1], where they end, and points as they are."""
+        return x.clamp(-1, 1) if x.ndim == 4 else x

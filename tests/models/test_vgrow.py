@@ -226,6 +226,22 @@ def test_a_round_moves_the_pool_and_the_generator_follows() -> None:
     assert (averaged - moved).square().sum(1).mean() < 0.1 * before_error
 
 
+def test_samples_are_moved_along_the_last_critic() -> None:
+    """Ḡ = G + η h with an exact critic in place of the learned one, in the units of the data."""
+    vgrow = model(step_size=0.1, last_moves=3)
+    vgrow.fit(RING, steps=1, progress=False)
+    mean = torch.tensor([0.3, -0.5])
+    vgrow.critic = ExactRatio(mean.clone())  # type: ignore[assignment]
+    made = vgrow.sample(1500, generator=generator(), moves=0)
+    z = torch.randn(1500, vgrow.settings.latent, generator=generator())
+    with torch.no_grad():
+        torch.testing.assert_close(made, vgrow.centre + vgrow.scale * vgrow.average(z))
+    moved = vgrow.sample(1500, generator=generator())
+    torch.testing.assert_close(moved - made, (-0.3 * vgrow.scale * mean).expand(1500, 2))
+    with pytest.raises(ValueError, match="moves must be above 0, not -1"):
+        vgrow.sample(3, moves=-1)
+
+
 @pytest.mark.parametrize("name", DECK_A)
 def test_each_system_has_its_divergence(name: str) -> None:
     built = gencourse.build(f"vgrow-{name}", RING)
@@ -249,6 +265,7 @@ def test_a_generator_learns_a_gaussian() -> None:
         ({"divergence": "kll"}, "unknown f-divergence 'kll'; did you mean 'kl'"),
         ({"pool": 0}, "pool must be above 0"),
         ({"moves": 1.5}, "moves must be a whole number"),
+        ({"last_moves": -1}, "last_moves must be above 0"),
         ({"step_size": -1.0}, "step_size must be above 0"),
         ({"smoothing": -0.1}, "smoothing must be above 0"),
         ({"smoothed_share": 2.0}, "smoothed_share must be at most 1"),
