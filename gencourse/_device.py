@@ -40,7 +40,7 @@ def device(prefer: str | torch.device | None = None) -> torch.device:
     wanted = override or prefer
     if wanted is None:
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return _own_gpu(torch.cuda.device_count())
         if torch.backends.mps.is_available():
             return torch.device("mps")
         return torch.device("cpu")
@@ -53,12 +53,28 @@ def device(prefer: str | torch.device | None = None) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (chosen.index or 0) >= count:
             raise ValueError(f"{source} was asked for, but torch sees {count} CUDA devices here")
+        if chosen.index is None:
+            chosen = _own_gpu(count)
     elif chosen.type == "mps":
         if not torch.backends.mps.is_available():
             raise ValueError(f"{source} was asked for, but this machine has no Apple GPU")
     elif chosen.type != "cpu":
         raise ValueError(f"{source} is not supported; use 'cuda', 'mps' or 'cpu'")
     return chosen
+
+
+def _own_gpu(count: int) -> torch.device:
+    """Return the GPU of this process among ``count``: under torchrun each has its own."""
+    number = os.environ.get("LOCAL_RANK")
+    # A launcher may also let each process see no other GPU than its own.
+    if number is None or (count == 1 and "CUDA_VISIBLE_DEVICES" in os.environ):
+        return torch.device("cuda")
+    if int(number) >= count:
+        raise ValueError(
+            f"process {number} has no GPU of its own: torch sees {count} here; start as many "
+            "processes as there are GPUs, or train on device 'cpu'"
+        )
+    return torch.device("cuda", int(number))
 
 
 def describe(chosen: torch.device | None = None) -> str:

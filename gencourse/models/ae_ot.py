@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse._validate import positive
 from gencourse.models.autoencoder import BLOCK, AutoencoderSettings, LatentModel
-from gencourse.training import History, Stateful, adam, descend, train
+from gencourse.training import History, Stateful, adam, descend, exact, train
 from gencourse.transport import SemiDiscreteMap, SemiDiscreteSolver
 
 if TYPE_CHECKING:
@@ -222,7 +222,8 @@ class TransportAutoencoder(LatentModel):
         """Between the phases: make the standardised codes of the data the targets."""
         order = torch.randperm(len(x), generator=generator, device=x.device)
         chosen = x[order[: self.settings.targets]]
-        codes = torch.cat([self.encoder(block) for block in chosen.split(BLOCK)])
+        with exact(self.encoder):
+            codes = torch.cat([self.encoder(block) for block in chosen.split(BLOCK)])
         self.code_mean = codes.mean(0)
         centred = codes - self.code_mean
         # Codes that are all the same stay so, and are not divided by zero.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gencourse._validate import positive, unknown_name
 from gencourse.data.quantisation import FINEST, dequantise, grey_level, quantise
@@ -152,6 +152,14 @@ class ContinuousFlow(PushForward):
         else:
             self.field = MLPField(d, width=settings.width)
         self.average = averaged(self.field, settings.averaging)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the field where it is regressed on velocities.
+
+        A likelihood stays in float32: it integrates a divergence, and the error of the solver is
+        a difference of nearly equal numbers.
+        """
+        return [self.field] if self.settings.objective == "matching" else []
 
     def _fit(
         self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any

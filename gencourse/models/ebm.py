@@ -14,7 +14,7 @@ from gencourse import nets, samplers
 from gencourse._validate import below_one, not_negative, points, positive
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
-from gencourse.training import History, averaged, minimise
+from gencourse.training import History, averaged, exact, minimise
 
 if TYPE_CHECKING:
     from gencourse.models.registry import System
@@ -193,7 +193,8 @@ class EnergyModel(GenerativeModel):
             order = torch.randperm(s.chains, generator=generator, device=x.device)
             index = order[: s.batch]
             v = self.chains[index] if s.negatives == "pcd" else u[: s.chains]
-            with nets.frozen(self.network):
+            # Rounded energies would be those of another density than the chains are to keep.
+            with nets.frozen(self.network), exact(self.network):
                 v, acceptance = self._round(self.network, v, generator)
             self.chains[index] = v
             self.step_size *= (ADAPTATION * (acceptance - ACCEPTANCE)).exp()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gencourse._validate import not_negative, points, positive, unknown_name
 from gencourse.data.augmentation import jitter
@@ -171,6 +171,15 @@ class FlowModel(GenerativeModel):
         table = cls.IMAGE_DEFAULTS_OF if images else cls.POINT_DEFAULTS_OF
         own = table.get(given.get("architecture", cls.Settings.architecture), {})
         return super().default_settings(event_shape, **{**own, **given})
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks of the layers; volumes and the noise's density stay in float32."""
+        parts = (getattr(m, "network", None) for m in self.density.flow.modules())
+        return [part for part in parts if isinstance(part, nn.Module)]
+
+    def compilable(self) -> list[nn.Module]:
+        """Return the whole flow, whose many small layers are compiled together."""
+        return [self.density.flow]
 
     def _fit(
         self, x: Tensor, *, steps: int | None, generator: torch.Generator, **loop: Any

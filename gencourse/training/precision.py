@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 __all__ = ["PRECISIONS", "compiled", "exact", "lowered", "precision_dtype"]
 
+PLACES = 256  # for compiled variants of modules: shapes, with gradient and without
+
 #: What ``fit(precision=…)`` takes, beside None.
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -87,12 +89,16 @@ def compiled(modules: Iterable[nn.Module], backend: str | None) -> Iterator[None
     They stay the same modules, with the same names of their weights. The first call of each
     compiles it, which takes from seconds to minutes.
     """
-    modules = list(modules) if backend is not None else []
+    if backend is None:
+        yield
+        return
+    modules = list(modules)
     for module in modules:
-        assert backend is not None
         module.compile(backend=backend)
     try:
-        yield
+        # All modules share one cache, whose 8 places a flow or a few models fill.
+        with torch._dynamo.config.patch(recompile_limit=PLACES):
+            yield
     finally:
         for module in modules:
             module._compiled_call_impl = None
