@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import statistics
@@ -362,13 +363,13 @@ def _draw(pictures: dict[str, Tensor], dataset: Dataset, path: Path) -> None:
 
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="Which table: vae-split or parzen.")],
+    name: Annotated[str, typer.Argument(help="Which table: vae-split, parzen, fid or fid-cifar.")],
     data: Annotated[
         str, typer.Option("--data", "-d", help="Images to measure on; mnist is the papers' own.")
     ] = "digits",
     systems: Annotated[
         list[str] | None,
-        typer.Option("--system", "-s", help="A row of the table parzen; may be repeated."),
+        typer.Option("--system", "-s", help="A row of the table; may be repeated."),
     ] = None,
     steps: Steps = None,
     seed: Seed = 0,
@@ -384,7 +385,7 @@ def table(
             raise unknown_name("table", name, TABLES)
         options: dict[str, Any] = {"steps": steps, "seed": seed, "device": device}
         if systems:
-            if name != "parzen":
+            if "systems" not in inspect.signature(TABLES[name]).parameters:
                 raise ValueError(f"table {name!r} has no systems to choose; leave out --system")
             options["systems"] = systems
         frame = TABLES[name](data, progress=sys.stderr.isatty(), **options)

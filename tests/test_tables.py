@@ -14,7 +14,13 @@ from typer.testing import CliRunner
 import gencourse
 from gencourse import cli, tables
 from gencourse.data import DownloadError
-from gencourse.metrics import parzen_log_likelihood
+from gencourse.metrics import (
+    digit_features,
+    digit_probabilities,
+    frechet_distance,
+    inception_score,
+    parzen_log_likelihood,
+)
 
 DIGITS = gencourse.data.load("digits")
 assert isinstance(DIGITS, gencourse.data.ImageDataset)
@@ -89,6 +95,116 @@ def test_a_row_for_each_system() -> None:
     assert table.loc["data", "log_likelihood"] > table.loc["cholesky", "log_likelihood"]
 
 
+def test_the_rows_of_parzen_are_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All f-GANs of the table that are systems of the course, then the VAE."""
+    known = {s.slug for s in gencourse.systems()}
+    listed = [slug for slug in known if slug.startswith("fgan-")]
+    wanted = [slug for slug in tables.parzen.__globals__["PUBLISHED"] if slug in known]
+    assert set(listed) <= set(wanted)
+    assert wanted[-1] == "vae"
+    built = rows_built(monkeypatch, "parzen")
+    assert built == wanted
+
+
+class Built(Exception):
+    """Stops a table once its systems are built, before any is trained."""
+
+
+def rows_built(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Return the slugs that a table builds by default."""
+    globals_ = tables.TABLES[name].__globals__
+    original = globals_["built"]
+
+    def stop(*args: Any, **kwargs: Any) -> None:
+        raise Built(list(original(*args, **kwargs)))
+
+    monkeypatch.setitem(globals_, "built", stop)
+    with pytest.raises(Built) as caught:
+        tables.TABLES[name]("digits", **SMALL)
+    return caught.value.args[0]
+
+
+# ----------------------------------------------------------------- Fréchet distances
+
+
+def test_fid_of_the_data_is_that_of_the_training_images() -> None:
+    table = tables.fid(systems=(), **SMALL)
+    assert list(table.index) == ["data"]
+    train, test = (digit_features(DIGITS.images(split)) for split in ("train", "test"))
+    assert table.loc["data", "fid"] == pytest.approx(frechet_distance(train, test).item(), rel=1e-9)
+    assert math.isnan(table.loc["data", "published"])
+
+
+def test_fid_of_systems() -> None:
+    """Samples of the model as `sample` draws them, and of an autoencoder what it reconstructs."""
+    table = tables.fid(systems=("cholesky", "ae"), samples=300, **SMALL)
+    assert list(table.index) == ["cholesky", "ae", "data"]
+    model = gencourse.build("cholesky", DIGITS)
+    model.fit(DIGITS, **SMALL)
+    drawn = model.sample(300, generator=torch.Generator().manual_seed(1)).cpu()
+    test = digit_features(DIGITS.images("test"))
+    wanted = frechet_distance(digit_features(drawn), test).item()
+    assert table.loc["cholesky", "fid"] == pytest.approx(wanted, rel=1e-6)
+    autoencoder = gencourse.build("ae", DIGITS)
+    autoencoder.fit(DIGITS, **SMALL)
+    decoded = autoencoder.reconstruct(DIGITS.images("test").to(autoencoder.device))
+    wanted = frechet_distance(digit_features(decoded.detach().cpu()), test).item()
+    assert table.loc["ae", "fid"] == pytest.approx(wanted, rel=1e-6)
+    assert table.loc["data", "fid"] < table.loc["cholesky", "fid"]
+    for words in ("300 samples", "355 test images", "An et al. 2020", "mnist"):
+        assert words in table.attrs["caption"]
+
+
+def test_published_distances_are_those_of_the_data() -> None:
+    """Deck C: on CIFAR-10 the LSGAN has 87.1 ± 47.5; beside digits stands MNIST."""
+    published = tables.fid.__globals__["PUBLISHED"]
+    assert published["cifar10"]["lsgan"] == (87.1, 47.5)
+    assert set(published) <= set(gencourse.data.names())
+    assert len({tuple(rows) for rows in published.values()}) == 1
+    table = tables.fid(systems=("vae",), samples=50, **SMALL)
+    assert tuple(table.loc["vae", ["published", "published_error"]]) == (23.8, 0.6)
+
+
+def test_fid_and_inception_score() -> None:
+    table = tables.fid_cifar(systems=("ncsn",), samples=40, **SMALL)
+    assert list(table.index) == ["ncsn", "data"]
+    assert tuple(table.loc["ncsn"][["published_fid", "published_inception_score"]]) == (25.32, 8.87)
+    score = inception_score(digit_probabilities(DIGITS.images("train")))
+    assert table.loc["data", "inception_score"] == pytest.approx(score.mean, rel=1e-6)
+    assert 1 <= table.loc["ncsn", "inception_score"] < table.loc["data", "inception_score"] <= 10
+    assert table.loc["data", "fid"] < table.loc["ncsn", "fid"]
+
+
+@pytest.mark.parametrize("name", ["fid", "fid-cifar"])
+def test_rows_are_published_systems_of_the_course(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [s.slug for s in gencourse.systems()]
+    rows = rows_built(monkeypatch, name)
+    assert rows
+    assert set(rows) <= set(known)
+    least = {"fid": {"gan", "vae", "ae", "ae-ot-gan"}, "fid-cifar": {"ncsn"}}[name]
+    assert least <= set(rows)
+    assert "glann" not in rows
+
+
+def test_photographs_need_inception(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before any training; here the images are digits under another name."""
+    other = gencourse.data.LabelledImages(
+        "cifar10",
+        {s: (DIGITS.images(s)[:20], DIGITS.labels(s)[:20]) for s in ("train", "test")},
+        DIGITS.classes,
+    )
+
+    def missing(*_: object, **__: object) -> None:
+        raise DownloadError("no weights")
+
+    monkeypatch.setattr("gencourse.metrics.inception.inception_features", missing)
+    for table in (tables.fid, tables.fid_cifar):
+        with pytest.raises(DownloadError, match="no weights"):
+            table(other, systems=("cholesky",), steps=10**9, progress=False)
+
+
 # ----------------------------------------------------------------- the command
 
 
@@ -115,6 +231,8 @@ def test_the_command_prints_a_table_or_json() -> None:
         (("parzen", "-s", "vea"), "unknown system 'vea'"),
         (("parzen", "-s", "histogram"), "'histogram' learns points"),
         (("vae-split", "-s", "vae"), "has no systems to choose"),
+        (("fid", "-s", "glann"), "unknown system 'glann'"),
+        (("fid-cifar", "-s", "histogram"), "'histogram' learns points"),
     ],
 )
 def test_one_sentence_for_bad_input(arguments: tuple[str, ...], complaint: str) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 from gencourse._validate import positive
 from gencourse.data.base import ImageDataset
 from gencourse.metrics import parzen_log_likelihood
-from gencourse.models import build, get
 from gencourse.tables._images import image_data
+from gencourse.tables._rows import built, drawn
 
 __all__ = ["PUBLISHED", "parzen"]
 
@@ -30,13 +30,12 @@ PUBLISHED: Mapping[str, tuple[float, float]] = {
     "data": (502, 5.99),
 }
 HELD_OUT = 10  # every tenth training image chooses the bandwidth
-AT_ONCE = 1024  # samples drawn together
 
 
 def parzen(
     data: str | ImageDataset = "digits",
     *,
-    systems: Sequence[str] = ("vae",),
+    systems: Sequence[str] | None = None,
     samples: int = 16_384,
     steps: int | None = None,
     seed: int = 0,
@@ -55,8 +54,9 @@ def parzen(
     ----------
     data : str or ImageDataset
         The published table is about ``"mnist"``.
-    systems : sequence of str
-        Slugs, a row each before that of the data.
+    systems : sequence of str, optional
+        Slugs, a row each before that of the data; by default the published ones, those of
+        f-GAN and the VAE.
     samples : int
         Windows; 16,384 in the paper.
     steps : int, optional
@@ -88,7 +88,7 @@ def parzen(
     """
     dataset = image_data(data)
     positive(samples, "samples", integer=True)
-    models = {slug: build(slug, dataset, seed=seed, device=device) for slug in map(_slug, systems)}
+    models = built(systems, PUBLISHED, dataset, seed=seed, device=device)
     images, test = dataset.images("train"), _unit(dataset.images("test"))
     held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1
     training, validation = images[~held_out], _unit(images[held_out])
@@ -99,12 +99,7 @@ def parzen(
         else:
             model = models[slug]
             model.fit(training, steps=steps, seed=seed, progress=progress)
-            generator = torch.Generator().manual_seed(seed + 1)
-            parts = [
-                model.sample(min(AT_ONCE, samples - i), generator=generator).cpu()
-                for i in range(0, samples, AT_ONCE)
-            ]
-            windows = _unit(torch.cat(parts))
+            windows = _unit(drawn(model, samples, seed=seed + 1))
         estimate = parzen_log_likelihood(windows, test, validation=validation)
         published, published_error = PUBLISHED.get(slug, (float("nan"), float("nan")))
         rows.append(
@@ -126,11 +121,6 @@ def parzen(
         "60,000 images. Numbers for images of different sizes cannot be compared."
     )
     return table
-
-
-def _slug(slug: str) -> str:
-    """Return a known slug, or raise ``KeyError`` before anything is trained."""
-    return get(slug).slug
 
 
 def _unit(images: Tensor) -> Tensor:
