@@ -206,10 +206,18 @@ def train(
     steps: Steps = None,
     seed: Seed = 0,
     device: DeviceName = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="bf16 or fp16: let networks compute in 16 bits, for recent GPUs."),
+    ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile networks first, for long trainings.")
+    ] = False,
     settings: Settings = None,
 ) -> None:
-    """Train a system on a data set, and measure it."""
+    """Train a system on a data set, and measure it; several GPUs do so under torchrun."""
     import gencourse
+    from gencourse.training.processes import leads
 
     with _clear_errors():
         _can_be_written(out)
@@ -218,7 +226,16 @@ def train(
         model = gencourse.build(
             system, dataset, seed=seed, device=device, **_hyperparameters(settings)
         )
-        history = model.fit(dataset, steps=steps, seed=seed, checkpoint=checkpoint)
+        history = model.fit(
+            dataset,
+            steps=steps,
+            seed=seed,
+            checkpoint=checkpoint,
+            precision=precision,
+            compile=compile,
+        )
+        if not leads():
+            return
         if out is not None:
             model.save(out)
             console.print(f"saved {out}", markup=False, soft_wrap=True)
