@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _SUBMODULES = (
+    "applications",
     "cli",
     "data",
     "divergences",
@@ -50,6 +51,7 @@ __all__ = [
     "History",
     "System",
     "__version__",
+    "applications",
     "build",
     "cli",
     "data",
@@ -77,6 +79,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from gencourse import (
+        applications,
         cli,
         data,
         divergences,

@@ -1,4 +1,4 @@
-"""The command line: ``gencourse systems · train · evaluate · compare · table · doctor · grade``."""
+"""``gencourse systems · train · evaluate · compare · apply · table · doctor · grade``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from rich.table import Table
 from gencourse.grading.command import grade
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import Generator, Tensor
 
     from gencourse.data.base import Dataset
@@ -354,7 +355,6 @@ def _draw(pictures: dict[str, Tensor], dataset: Dataset, path: Path) -> None:
     from matplotlib.figure import Figure
 
     from gencourse import plots
-    from gencourse._files import write_atomically
 
     columns = min(4, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -373,9 +373,68 @@ def _draw(pictures: dict[str, Tensor], dataset: Dataset, path: Path) -> None:
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+    _save_figure(figure, path)
+
+
+def _save_figure(figure: Figure, path: Path) -> None:
+    from gencourse._files import write_atomically
+
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=150)
     write_atomically(path, buffer.getvalue())
+
+
+@app.command()
+def apply(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="interpolate, inpaint, colorize, super_resolve, translate or class_conditional."
+        ),
+    ],
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Images; by default some that ship.")
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system", "-s", help="Model to interpolate or inpaint with; by default ddpm."
+        ),
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    device: DeviceName = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the images of every method into this file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train an application on images, and print its numbers beside the baseline's."""
+    from gencourse.applications import demonstrate
+
+    with _clear_errors():
+        _can_be_drawn(figure)
+        options: dict[str, Any] = {"steps": steps, "seed": seed, "device": device}
+        if system is not None:
+            if name not in ("interpolate", "inpaint"):
+                raise ValueError(f"{name!r} has no system to choose; leave out --system")
+            options["system"] = system
+        result = demonstrate(name, data, progress=sys.stderr.isatty(), **options)
+        if as_json:
+            typer.echo(json.dumps(result.rows, indent=2))
+        else:
+            shown = Table(title=result.title, caption=result.caption, title_justify="left")
+            shown.caption_justify = "left"
+            shown.add_column("method", no_wrap=True)
+            for column in result.numbers.columns:
+                shown.add_column(str(column).replace("_", " "), justify="right")
+            for label, row in result.numbers.iterrows():
+                shown.add_row(str(label), *("–" if x != x else f"{x:.3f}" for x in row))
+            console.print(shown)
+        if figure is not None:
+            _save_figure(result.figure(), figure)
+            if not as_json:
+                console.print(f"drew {figure}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -1,0 +1,81 @@
+"""What the applications that train a network of their own have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gencourse.data.base import Dataset
+from gencourse.training import resident
+
+__all__ = ["Trainable", "weights_from"]
+
+
+@contextmanager
+def weights_from(seed: int) -> Iterator[None]:
+    """Context in which initial weights come from ``seed``; the global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+class Trainable(nn.Module):
+    """A network for one task, whose hyperparameters are checked.
+
+    Attributes
+    ----------
+    settings : dataclass
+        The hyperparameters in use; the class's ``Settings`` documents them.
+    """
+
+    Settings: ClassVar[type]
+    _anchor: Tensor
+
+    def __init__(self, hyperparameters: Mapping[str, Any]) -> None:
+        super().__init__()
+        known = [f.name for f in dataclasses.fields(self.Settings)]
+        for name in hyperparameters:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ValueError(
+                    f"{type(self).__name__} has no hyperparameter {name!r}; {hint}"
+                    f"it takes {', '.join(known)}"
+                )
+        self.settings: Any = self.Settings(**hyperparameters)
+        # Follows the networks from device to device, and tells where to put new tensors.
+        self.register_buffer("_anchor", torch.empty(0), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks live."""
+        return self._anchor.device
+
+    def noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Standard normal numbers on the network's device, from a generator on any device."""
+        where = self.device if generator is None else generator.device
+        return torch.randn(*shape, generator=generator, device=where).to(self.device)
+
+    def _images(self, data: Dataset | Tensor, event_shape: tuple[int, ...], seed: int) -> Tensor:
+        """Return the training images on the device that trains."""
+        return resident(data, event_shape, self.device, seed)
+
+    def _run(self, seed: int, *tensors: Tensor) -> dict[str, Any]:
+        """Return what distinguishes this run from others, for its checkpoints."""
+        digest = hashlib.sha256()
+        for x in tensors:
+            digest.update(x.cpu().contiguous().numpy().data)
+        return {
+            "application": type(self).__name__,
+            "seed": seed,
+            "device": self.device.type,
+            **dataclasses.asdict(self.settings),
+            "data": digest.hexdigest()[:16],
+        }
