@@ -224,8 +224,10 @@ class RadialFlow(PushForward):
         a = ((d - 1) * f + g - f * (y[:, None] * offset).sum(2)).mean(0)
         b = ((d - 1) * f.square() + g.square() + f.square() * offset.square().sum(2)).mean(0)
         # A ball without samples has a = b = 0, and promises nothing.
-        k = (a.square() / b.clamp_min(torch.finfo(b.dtype).tiny)).argmax()
-        return RadialMap(centre[k], radius[k], torch.zeros_like(radius[k]))
+        promise = a.square() / b.clamp_min(torch.finfo(b.dtype).tiny)
+        # A vector of one index: to look up a single number would wait for the device.
+        k = promise.argmax(0, keepdim=True)
+        return RadialMap(centre[k][0], radius[k][0], torch.zeros_like(radius[k][0]))
 
     def best_beta(self, ball: RadialMap, y: Tensor) -> Tensor:
         """Maximise L(β) over the points ``y`` of shape ``(n, d)`` by Newton's method."""
