@@ -96,7 +96,7 @@ class PairedModel(Trainable):
     equation 4),
 
         D minimises  L_D(D(x, y), D(x, G(x, z))),
-        G minimises  L_G(D(x, G(x, z))) + λ mean |y - G(x, z)|,
+        G minimises  L_G(D(x, G(x, z))) + λ mean abs (y - G(x, z)),
 
     with the losses L_D and L_G of ``settings.objective``.
 
@@ -234,18 +234,18 @@ class PairedModel(Trainable):
 
     @torch.no_grad()
     def generate(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Return G(x, z) of each source, with the averaged weights and a z for each.
+        r"""Return G(x, z) of each source, with the averaged weights and a z for each.
 
         Parameters
         ----------
-        x : Tensor of shape (n, *source_shape)
+        x : Tensor of shape (n, \*source_shape)
             In [-1, 1].
         generator : torch.Generator, optional
             Source of z, on any device; the default is torch's global one.
 
         Returns
         -------
-        Tensor of shape (n, *target_shape)
+        Tensor of shape (n, \*target_shape)
             In [-1, 1], of the dtype and on the device of ``x``.
 
         Raises

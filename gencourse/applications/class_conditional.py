@@ -269,7 +269,7 @@ class ConditionalGAN(Trainable):
 def class_conditional(
     model: ConditionalGAN, labels: Tensor, *, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Draw images of the classes that are asked for.
+    r"""Draw images of the classes that are asked for.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def class_conditional(
 
     Returns
     -------
-    Tensor of shape (n, *event_shape)
+    Tensor of shape (n, \*event_shape)
         In [-1, 1], on the model's device.
 
     Raises

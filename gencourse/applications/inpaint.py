@@ -42,7 +42,7 @@ def inpaint(
     ----------
     model : GenerativeModel
         A trained ``ddpm``, ``ncsn`` or ``schrodinger-bridge`` of images.
-    images : Tensor of shape (n, *event_shape)
+    images : Tensor of shape (n, \*event_shape)
         In [-1, 1]; hidden pixels may hold anything finite.
     known : bool Tensor that broadcasts to the shape of ``images``
         Which pixels are known.
@@ -53,7 +53,7 @@ def inpaint(
 
     Returns
     -------
-    Tensor of shape (n, *event_shape)
+    Tensor of shape (n, \*event_shape)
         In [-1, 1], of the dtype and on the device of ``images``; another draw completes the
         images in another way.
 

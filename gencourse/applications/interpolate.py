@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gencourse import nets, samplers
 from gencourse._validate import points, positive
 from gencourse.flows import Compose
+from gencourse.models.ae_ot_gan import TransportGAN
 from gencourse.models.autoencoder import LatentModel
 from gencourse.models.base import GenerativeModel
 from gencourse.models.ddpm import DiffusionModel
@@ -19,6 +20,7 @@ from gencourse.models.gan import AdversarialModel
 from gencourse.models.ncsn import ScoreNetwork
 from gencourse.models.pushforward import PushForward
 from gencourse.models.schrodinger_bridge import SchrodingerBridge
+from gencourse.models.wae import WassersteinAutoencoder
 from gencourse.training import adam, descend
 
 __all__ = ["code", "cross_fade", "decode", "interpolate", "slerp"]
@@ -51,10 +53,10 @@ def cross_fade(a: Tensor, b: Tensor, steps: int = 9) -> Tensor:
 
 
 def slerp(a: Tensor, b: Tensor, steps: int = 9) -> Tensor:
-    r"""Great-circle path between vectors, whose length goes evenly from |a| to |b|.
+    r"""Great-circle path between vectors, whose length goes evenly from ‖a‖ to ‖b‖.
 
     With ω the angle between them, directions are
-    (sin((1 - t) ω) a/|a| + sin(t ω) b/|b|) / sin ω (Shoemake 1985). Gaussian noise in many
+    (sin((1 - t) ω) a/‖a‖ + sin(t ω) b/‖b‖) / sin ω (Shoemake 1985). Gaussian noise in many
     dimensions d lies near a sphere of radius √d, and the straight path cuts through its empty
     inside (White 2016, *Sampling generative networks*).
 
@@ -109,14 +111,14 @@ def interpolate(
     - ``ddpm``: the noise at the other end of the probability-flow equation;
     - ``ncsn``, ``schrodinger-bridge``: the image under noise, the same for both ends,
       from which the sampler's last steps lead back to images (deck A);
-    - adversarial nets, which have no encoder: the noise whose image is nearest,
-      searched for by gradient descent.
+    - adversarial nets, which have no encoder: the noise whose image is nearest, searched for
+      by gradient descent.
 
     Parameters
     ----------
     model : GenerativeModel
         Trained on images.
-    a, b : Tensor of shape (n, *event_shape)
+    a, b : Tensor of shape (n, \*event_shape)
         In [-1, 1]; row i of ``a`` goes to row i of ``b``.
     steps : int
         Points on the path, ends included, which are reconstructions.
@@ -173,6 +175,11 @@ def _(model: LatentModel, x: Tensor, generator: Any = None) -> Tensor:
 @decode.register
 def _(model: LatentModel, z: Tensor, generator: Any = None) -> Tensor:
     return model.decode(z)
+
+
+@decode.register
+def _(model: WassersteinAutoencoder | TransportGAN, z: Tensor, generator: Any = None) -> Tensor:
+    return model.average(z)  # the decoder that they sample with
 
 
 @code.register

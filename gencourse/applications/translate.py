@@ -86,12 +86,12 @@ class Translator(PairedModel):
         progress: bool = True,
         **loop: Any,
     ) -> History:
-        """Train on pairs.
+        r"""Train on pairs.
 
         Parameters
         ----------
-        source : Tensor of shape (n, *source_shape)
-        target : Tensor of shape (n, *target_shape)
+        source : Tensor of shape (n, \*source_shape)
+        target : Tensor of shape (n, \*target_shape)
             Row i is what row i of ``source`` should become.
         steps, seed, progress
             As in :meth:`gencourse.models.GenerativeModel.fit`.
@@ -111,18 +111,18 @@ class Translator(PairedModel):
 
 
 def translate(model: Translator, images: Tensor) -> Tensor:
-    """Turn images into what the model has learned to make of them.
+    r"""Turn images into what the model has learned to make of them.
 
     Parameters
     ----------
     model : Translator
         Trained.
-    images : Tensor of shape (n, *source_shape)
+    images : Tensor of shape (n, \*source_shape)
         In [-1, 1].
 
     Returns
     -------
-    Tensor of shape (n, *target_shape)
+    Tensor of shape (n, \*target_shape)
         In [-1, 1].
 
     Raises

@@ -21,6 +21,7 @@ SMALL = {
     "gan": {"width": 8, "latent": 4},
     "vae": {"width": 8, "importance": 1},
     "wae-mmd": {"width": 8},
+    "ae-ot-gan": {"width": 8},
     "realnvp": {"layers": 2, "width": 8, "components": 3},
     "cnf": {"width": 8},
     "ddpm": {"width": 8, "T": 30},
