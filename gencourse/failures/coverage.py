@@ -89,4 +89,10 @@ def adversarial_coverage(
 
 def plot_coverage(frame: pandas.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the modes covered by each system of :func:`adversarial_coverage` as a bar."""
-    return bars(frame["modes"].fillna(0).to_dict(), ax=ax, xlabel="modes covered")
+    modes = {
+        f"{slug} (diverged)" if math.isnan(value) else str(slug): 0.0
+        if math.isnan(value)
+        else value
+        for slug, value in frame["modes"].items()
+    }
+    return bars(modes, ax=ax, xlabel="modes covered")
