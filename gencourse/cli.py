@@ -268,6 +268,12 @@ def compare(
         list[str] | None,
         typer.Argument(help="Systems to compare; by default all that learn such data."),
     ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--family", "-f", help="Only systems of this family, such as adversarial; repeatable."
+        ),
+    ] = None,
     data: Data = "ring8",
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each; medians are shown.")] = 1,
     steps: Steps = None,
@@ -290,6 +296,14 @@ def compare(
             chosen = [get(slug) for slug in slugs]
         else:
             chosen = [system for system in gencourse.systems() if kind in system.kinds]
+        if family:
+            families = {_family(name) for name in family}
+            chosen = [system for system in chosen if system.family in families]
+            if not chosen:
+                raise ValueError(
+                    f"no system of {' or '.join(sorted(families))} learns {kind}"
+                    + (" among those named" if slugs else "")
+                )
         for system in chosen:
             # A system that does not suit the data is told now, not after the others' training.
             gencourse.build(system.slug, dataset, device=device)
@@ -330,6 +344,18 @@ def compare(
             raise ValueError(
                 f"{len(failures)} of {len(chosen)} systems failed: {', '.join(failures)}"
             )
+
+
+def _family(name: str) -> str:
+    """Return the family whose name begins so, in any case, or raise ``KeyError``."""
+    import gencourse
+    from gencourse._validate import unknown_name
+
+    families = list(dict.fromkeys(system.family for system in gencourse.systems()))
+    found = [family for family in families if family.lower().startswith(name.lower())]
+    if len(found) != 1:
+        raise unknown_name("family", name, families)
+    return found[0]
 
 
 def _seeded() -> Generator:

@@ -200,7 +200,7 @@ def test_compare_as_json_prints_nothing_else(tmp_path: Path) -> None:
 
 def test_compare_takes_all_systems_by_default() -> None:
     results = json.loads(succeeded("compare", "--steps", 2, "--n", 50, "--json"))
-    assert list(results) == [system.slug for system in gencourse.systems()]
+    assert list(results) == [s.slug for s in gencourse.systems() if "points" in s.kinds]
 
 
 def test_a_system_that_fails_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +235,24 @@ def test_a_narrow_terminal_gets_the_table_in_parts(monkeypatch: pytest.MonkeyPat
     assert len([line for line in lines if line.startswith("│ cholesky")]) == len(rows)
     for heading in ("W1", "NLL", "recognised", "FID", "KID", "coverage", "memorised", "seconds"):
         assert sum(heading in line for line in lines if line.startswith("┃")) == 1
+
+
+def test_compare_takes_a_family() -> None:
+    command = ["compare", "--family", "dens", "-d", "moons", "--steps", 2, "--n", 50, "--json"]
+    results = json.loads(succeeded(*command))
+    expected = [
+        system.slug
+        for system in gencourse.systems()
+        if system.family == "Densities and energies" and "points" in system.kinds
+    ]
+    assert sorted(results) == sorted(expected)
+    for name, why in {
+        "adversarail": "unknown family 'adversarail'; did you mean 'Adversarial'",
+        "": "unknown family ''",
+    }.items():
+        assert why in refused("compare", "--family", name, "--steps", 2)
+    said = refused("compare", "gmm", "--family", "adversarial", "--steps", 2)
+    assert "no system of Adversarial learns points among those named" in said
 
 
 def test_compare_images(tmp_path: Path) -> None:
