@@ -157,7 +157,7 @@ def discrete_gan_game(data: Tensor, *, levels: Sequence[float] | None = None) ->
     >>> import torch
     >>> values = game_values(discrete_gan_game(torch.tensor([0.5, 0.5])))
     >>> f"{values.min_max:.3f} {values.max_min:.3f} {values.mixed_min_max:.3f}"
-    '-0.981 -1.386 -1.386'
+    '-0.968 -1.386 -1.386'
     """
     if data.ndim != 1:
         raise ValueError(f"data must have shape (K,), not {tuple(data.shape)}")

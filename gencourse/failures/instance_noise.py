@@ -73,7 +73,7 @@ def instance_noise(
     --------
     >>> frame = instance_noise([0.1, 0.2])
     >>> frame["js"].round(3).tolist(), frame["noisy_js"].round(3).tolist()
-    ([0.693, 0.693], [0.014, 0.054])
+    ([0.693, 0.693], [0.014, 0.053])
     """
     positive(sigma, "sigma")
     if noise not in NOISES:
