@@ -1,0 +1,7 @@
+"""``python -m gencourse``, as which ``torchrun -m gencourse`` starts the command line."""
+
+from __future__ import annotations
+
+from gencourse.cli import app
+
+app(prog_name="gencourse")
