@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gencourse import metrics
+from gencourse._device import device as choose_device
 from gencourse._validate import positive
 from gencourse.data.base import ImageDataset
 from gencourse.models import GenerativeModel
@@ -101,9 +102,10 @@ def fid(
     """Measure systems by the Fréchet distance of their samples from test images.
 
     Features are those of the shipped classifier for ``digits`` and ``glyphs``, and those of
-    Inception-v3 for all others, as published. The row ``"data"`` is the distance of the training
-    images, below which no system can be told from the truth. For the row ``"ae"`` the test images
-    are encoded and decoded, as in the paper: an autoencoder does not generate.
+    Inception-v3 for all others, as published. The row ``"data"`` is the distance of training
+    images, as many if there are, below which no system can be told from the truth. For the row
+    ``"ae"`` the test images are encoded and decoded, as in the paper: an autoencoder does not
+    generate.
 
     Parameters
     ----------
@@ -149,11 +151,11 @@ def fid(
     about = dataset.name if dataset.name in PUBLISHED else "mnist"
     published = PUBLISHED[about]
     models = built(systems, published, dataset, seed=seed, device=device)
-    features = _features(dataset)
+    features = _features(dataset, device)
     test = dataset.images("test")
     real = features(test)
     rows = []
-    for slug in [*models, "data"]:
+    for slug in [*models, "data"]:  # the data last: the caption counts them
         images = _images(slug, models, dataset, samples, steps, seed, progress)
         value, error = published.get(slug, MISSING[:2])
         rows.append(
@@ -169,7 +171,7 @@ def fid(
     table.attrs["caption"] = (
         f"Ours: {samples} samples of each system against {len(test)} test images of "
         f"{dataset.name}, in features of {_described(dataset)}; in the row of the data "
-        f"{len(dataset.images('train'))} training images, in that of an autoencoder the test "
+        f"{len(images)} training images, in that of an autoencoder the test "
         f"images decoded. Published: An et al. 2020, {about}, in features of Inception-v3. "
         "Distances in other features, or of other numbers of images, cannot be compared."
     )
@@ -210,11 +212,11 @@ def fid_cifar(
     dataset = image_data(data)
     positive(samples, "samples", integer=True)
     models = built(systems, PUBLISHED_CIFAR, dataset, seed=seed, device=device)
-    features, probabilities = _features(dataset), _probabilities(dataset)
+    features, probabilities = _features(dataset, device), _probabilities(dataset, device)
     test = dataset.images("test")
     real = features(test)
     rows = []
-    for slug in [*models, "data"]:
+    for slug in [*models, "data"]:  # the data last: the caption counts them
         images = _images(slug, models, dataset, samples, steps, seed, progress)
         published = PUBLISHED_CIFAR.get(slug, MISSING)
         score = metrics.inception_score(probabilities(images), min(SPLITS, len(images)))
@@ -233,7 +235,7 @@ def fid_cifar(
     table.attrs["caption"] = (
         f"Ours: {samples} samples of each system, FID against {len(test)} test images of "
         f"{dataset.name}, both by {_described(dataset)}; in the row of the data "
-        f"{len(dataset.images('train'))} training images. Published: deck A, CIFAR-10, by "
+        f"{len(images)} training images. Published: deck A, CIFAR-10, by "
         "Inception-v3. Numbers of other data or another classifier cannot be compared."
     )
     return table
@@ -248,9 +250,13 @@ def _images(
     seed: int,
     progress: bool,
 ) -> Tensor:
-    """Return what a row is about: samples of a trained system, or the training images."""
+    """Return what a row is about: samples of a trained system, or as many training images."""
     if slug == "data":
-        return data.images("train")
+        train = data.images("train")
+        if samples >= len(train):
+            return train
+        generator = torch.Generator().manual_seed(seed)
+        return train[torch.randperm(len(train), generator=generator)[:samples]]
     model = models[slug]
     model.fit(data, steps=steps, seed=seed, progress=progress)
     if isinstance(model, Autoencoder):
@@ -258,16 +264,30 @@ def _images(
     return drawn(model, samples, seed=seed + 1)
 
 
-def _features(data: ImageDataset) -> Callable[[Tensor], Tensor]:
+def _features(data: ImageDataset, device: str | torch.device | None) -> Callable[[Tensor], Tensor]:
     extractor = data.name if data.name in SHIPPED else "inception"
-    return partial(metrics.features, extractor=extractor)
+    return _computed_on(device, partial(metrics.features, extractor=extractor))
 
 
-def _probabilities(data: ImageDataset) -> Callable[[Tensor], Tensor]:
+def _probabilities(
+    data: ImageDataset, device: str | torch.device | None
+) -> Callable[[Tensor], Tensor]:
     def inception(images: Tensor) -> Tensor:
         return metrics.inception_features(images, layer="logits_unbiased").softmax(dim=1)
 
-    return SHIPPED.get(data.name, inception)
+    return _computed_on(device, SHIPPED.get(data.name, inception))
+
+
+def _computed_on(
+    device: str | torch.device | None, function: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """Let a network look at images on the device that trains, and bring back the result."""
+    where = choose_device(device)
+
+    def compute(images: Tensor) -> Tensor:
+        return function(images.to(where)).cpu()
+
+    return compute
 
 
 def _described(data: ImageDataset) -> str:
