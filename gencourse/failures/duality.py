@@ -185,12 +185,19 @@ def plot_game_values(V: Tensor, *, ax: Axes | None = None) -> Axes:
         A game, of which the first two rows are used.
     ax : Axes, optional
         Where to draw; by default in a new figure.
+
+    Raises
+    ------
+    ValueError
+        If V has fewer than two rows.
     """
     import pandas
 
     from gencourse.failures._draw import curves
     from gencourse.plots import DISCRIMINATOR, THEORY
 
+    if V.ndim != 2 or len(V) < 2:
+        raise ValueError(f"V must have at least two rows to mix, not shape {tuple(V.shape)}")
     values = game_values(V[:2])
     share = torch.linspace(0, 1, 201, dtype=torch.float64)
     rows = double(V[:2]).cpu()

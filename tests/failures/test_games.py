@@ -86,6 +86,7 @@ def test_payoffs_of_the_gan_game() -> None:
             "strictly between 0 and 1",
         ),
         (lambda: failures.discrete_gan_game(torch.full((5,), 0.2)), "take fewer levels"),
+        (lambda: failures.plot_game_values(torch.zeros(1, 3)), "at least two rows"),
         (lambda: failures.bilinear_game(eta=0.0), "eta must be above 0"),
         (lambda: failures.bilinear_game(start=(0.0, 0.0)), "start must be"),
         (lambda: failures.bernoulli_losses(1.5), r"must lie in \[0, 1\]"),
