@@ -12,13 +12,14 @@ from gencourse import divergences, nets
 from gencourse._validate import generator_on, not_negative, points, positive
 from gencourse.divergences import FDivergence, flow_velocity, logistic_loss
 from gencourse.models._standardise import centre_and_scale
-from gencourse.training import History, adam, descend, train
+from gencourse.training import History, adam, descend, exact, train
 
 __all__ = ["FlowResult", "RatioFlow", "annealed_smoothing", "move", "particle_flow"]
 
 # In units of σ²: Euler steps of a gradient flow are stable while step · curvature < 2, and the
 # curvature of the log density of anything smoothed with N(0, σ² I) is about 1/σ² at most.
 STEP_PER_VARIANCE = 0.2
+LONGEST = 0.2  # ρ, the length no move reaches, in standard deviations of the data
 
 
 def annealed_smoothing(i: int, steps: int, first: float, share: float) -> float:
@@ -27,15 +28,24 @@ def annealed_smoothing(i: int, steps: int, first: float, share: float) -> float:
 
 
 def move(divergence: FDivergence, critic: nn.Module, x: Tensor, eta: float) -> Tensor:
-    r"""Return x + η s ∇D / f″(1), one Euler step of the flow, without a gradient.
+    r"""Return the particles after one tamed Euler step of the flow, without a gradient.
 
-    See :func:`gencourse.divergences.flow_velocity`. Near p, where r ≈ 1 and s ≈ f″(1), all
-    divergences then move particles alike.
+    .. math:: x + \frac{h}{1 + \|h\| / \rho}, \qquad h = \frac{\eta}{f''(1)}\, s\, \nabla D,
+
+    where ‖h‖ is the root mean square of the coordinates. Near p, where r ≈ 1 and s ≈ f″(1), all
+    divergences move particles alike. Where the velocity grows like e^D, as that of Jeffreys
+    does, explicit Euler steps diverge, and steps that stay shorter than ρ do not
+    (Hutzenthaler, Jentzen & Kloeden 2012); small ones are as good as without.
+
+    See :func:`gencourse.divergences.flow_velocity`.
     """
     at_one = float(divergence.f_second(torch.ones(())))
-    with nets.frozen(critic):
-        h, _ = flow_velocity(divergence, lambda x: critic(x)[:, 0], x)
-    return x + eta / at_one * h
+    # In 16 bits, slopes of a network are too coarse to follow.
+    with nets.frozen(critic), exact(critic):
+        velocity, _ = flow_velocity(divergence, lambda x: critic(x)[:, 0], x)
+    h = eta / at_one * velocity
+    length = h.flatten(1).square().mean(1).sqrt().reshape(-1, *[1] * (x.ndim - 1))
+    return x + h / (1 + length / LONGEST)
 
 
 @dataclass(frozen=True)
@@ -49,10 +59,10 @@ class RatioFlow:
     D_f(q∗N ‖ p∗N): its velocity at x is E h(x + σε). Without, two problems remain, of every
     critic on data that are concentrated: between modes and around the start no sample says
     what D is; and log p/q is so steep there that the weights leave all bounds, for Jeffreys
-    towards ∞ (steps explode) and for JS towards 0 (particles freeze: e^D of e^{-200} for
-    ring8 seen from its centre). Where smoothed laws overlap, D is moderate. Lowered to 0 along
-    the way, σ costs nothing in the end (Sønderby et al. 2017 and Arjovsky & Bottou 2017 for
-    GANs; annealed Langevin sampling does the same).
+    towards ∞ (steps explode) and for JS towards 0 (particles freeze: at the centre of ring8,
+    e^D is about e^{-200}). Where smoothed laws overlap, D is moderate. Lowered to 0 along the
+    way, σ costs nothing in the end (Sønderby et al. 2017 and Arjovsky & Bottou 2017 for GANs;
+    annealed Langevin sampling does the same).
 
     Attributes
     ----------

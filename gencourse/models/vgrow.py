@@ -94,7 +94,7 @@ class VGrowSettings:
     beta1: float = 0.5
     beta2: float = 0.9
     averaging: float = 0.02
-    steps: int = 1000
+    steps: int = 800
 
     def __post_init__(self) -> None:
         divergences.get(self.divergence)
@@ -153,11 +153,13 @@ class VGrow(GenerativeModel):
         "batch": 64,
         "pool": 256,
         "moves": 4,
+        "last_moves": 40,
         "step_size": 0.5,
         "jitter": 0.1,
         "lr_generator": 1e-3,
         "beta1": 0.0,
         "beta2": 0.99,
+        "steps": 1500,
     }
     settings: VGrowSettings
     centre: Tensor

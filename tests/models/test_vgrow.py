@@ -37,6 +37,11 @@ class ExactRatio(nn.Module):
         return ((x - self.mean).square() - x.square()).sum(1, keepdim=True) / 2
 
 
+def tamed(h: Tensor) -> Tensor:
+    """h / (1 + ‖h‖/ρ) for each row, ρ = 0.2 and ‖h‖ the root mean square."""
+    return h / (1 + h.square().mean(1, keepdim=True).sqrt() / 0.2)
+
+
 def exact_flow(name: str, mean: Tensor) -> RatioFlow:
     critic = ExactRatio(mean)
     return RatioFlow(F_DIVERGENCES[name], critic, torch.optim.SGD(critic.parameters()), generator())
@@ -49,7 +54,7 @@ def exact_flow(name: str, mean: Tensor) -> RatioFlow:
     ("name", "f_second"), [("kl", 1), ("js", 0.5), ("logd", 0.5), ("jeffreys", 2)]
 )
 def test_a_move(name: str, f_second: float) -> None:
-    """x + η s(D) ∇D / f″(1), with ∇D = -mean here; and no gradients are left on the critic."""
+    """Along η s(D) ∇D / f″(1), with ∇D = -mean; and no gradients are left on the critic."""
     mean = torch.tensor([0.3, -0.5], dtype=DOUBLE)
     flow = exact_flow(name, mean.clone())
     x = torch.randn(20, 2, generator=generator(), dtype=DOUBLE)
@@ -61,10 +66,19 @@ def test_a_move(name: str, f_second: float) -> None:
         "logd": (-D).sigmoid(),
         "jeffreys": 1 + D.exp(),
     }
-    torch.testing.assert_close(moved, x - 0.1 / f_second * s[name] * mean)
+    torch.testing.assert_close(moved, x - tamed(0.1 / f_second * s[name] * mean))
     assert not moved.requires_grad
     assert flow.critic.mean.grad is None
     assert flow.critic.mean.requires_grad
+
+
+def test_no_move_is_long() -> None:
+    """Jeffreys where D = 60, and s = e^60: an untamed step would end anywhere."""
+    flow = exact_flow("jeffreys", torch.tensor([10.0, 0.0], dtype=DOUBLE))
+    x = torch.tensor([[-1.0, 0.0]], dtype=DOUBLE)
+    step = flow.move(x, 0.1, 0.0) - x
+    torch.testing.assert_close(step.square().mean().sqrt(), torch.tensor(0.2, dtype=DOUBLE))
+    assert step[0, 0] < 0
 
 
 def test_near_the_data_all_divergences_move_particles_alike() -> None:
@@ -212,7 +226,7 @@ def test_a_round_moves_the_pool_and_the_generator_follows() -> None:
     with torch.no_grad():
         start = vgrow.generator(z)
     moved, loss = vgrow.moved(z, x, flow, 0.0)
-    torch.testing.assert_close(moved, start - 3 * 0.1 * mean)
+    torch.testing.assert_close(moved, start - 3 * tamed(0.1 * mean[None]))
     assert loss.isfinite()
     optimiser = adam(vgrow.generator, 1e-2)
     vgrow.regress(z, moved, optimiser, generator())
@@ -237,7 +251,8 @@ def test_samples_are_moved_along_the_last_critic() -> None:
     with torch.no_grad():
         torch.testing.assert_close(made, vgrow.centre + vgrow.scale * vgrow.average(z))
     moved = vgrow.sample(1500, generator=generator())
-    torch.testing.assert_close(moved - made, (-0.3 * vgrow.scale * mean).expand(1500, 2))
+    expected = -3 * vgrow.scale * tamed(0.1 * mean[None])
+    torch.testing.assert_close(moved - made, expected.expand(1500, 2), rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="moves must be above 0, not -1"):
         vgrow.sample(3, moves=-1)
 
