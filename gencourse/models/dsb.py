@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from gencourse import nets
 from gencourse._validate import points, positive
-from gencourse.models._noising import time_network
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, adam, averaged, descend, train
@@ -53,8 +53,7 @@ class DiffusionBridgeSettings:
         Rounds of iterative proportional fitting, each of which trains the backward chain and
         then, half as long, the forward chain.
     width, depth : int
-        Units and layers of the networks; for images, channels of a U-Net (``depth`` follows
-        from the images' size).
+        Units and layers of the networks.
     batch : int
         Steps of paths in each training step.
     paths, refresh : int
@@ -134,15 +133,6 @@ class DiffusionBridge(GenerativeModel):
     """
 
     Settings = DiffusionBridgeSettings
-    IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "T": 2.0,
-        "N": 30,
-        "rounds": 2,
-        "width": 32,
-        "batch": 64,
-        "paths": 500,
-        "steps": 8000,
-    }
     settings: DiffusionBridgeSettings
     gamma: Tensor
     centre: Tensor
@@ -153,17 +143,17 @@ class DiffusionBridge(GenerativeModel):
     ) -> None:
         super().__init__(system, event_shape, settings)
         s = settings
-        self.forward_network = time_network(event_shape, s.width, s.depth)
-        self.backward_network = time_network(event_shape, s.width, s.depth)
+        (d,) = event_shape
+        self.forward_network = nets.TimeMLP(d, d, width=s.width, depth=s.depth)
+        self.backward_network = nets.TimeMLP(d, d, width=s.width, depth=s.depth)
         for network in (self.forward_network, self.backward_network):
             # Zero before training: both chains start as the reference.
-            assert isinstance(network.out, nn.Linear | nn.Conv2d)
-            for parameter in network.out.parameters():
-                nn.init.zeros_(parameter)
+            nn.init.zeros_(network.out.weight)
+            nn.init.zeros_(network.out.bias)
         self.forward_average = averaged(self.forward_network, s.averaging)
         self.backward_average = averaged(self.backward_network, s.averaging)
         self.register_buffer("gamma", step_sizes(s.N, s.T).float())
-        self.register_buffer("centre", torch.zeros(event_shape if len(event_shape) == 1 else ()))
+        self.register_buffer("centre", torch.zeros(d))
         self.register_buffer("scale", torch.tensor(1.0))
 
     def _pair(self, direction: str) -> tuple[nn.Module, AveragedModel]:
@@ -174,7 +164,7 @@ class DiffusionBridge(GenerativeModel):
 
     def mean(self, network: nn.Module, x: Tensor, k: int | Tensor) -> Tensor:
         """F_k(x) or B_k(x), by a network of that direction; k is one step, or one for each row."""
-        γ = self.gamma[k].reshape(-1, *[1] * (x.ndim - 1))
+        γ = self.gamma[k].reshape(-1, 1)
         time = torch.as_tensor(k, device=x.device) / self.settings.N
         return (1 - γ) * x + (2 * γ).sqrt() * network(x, time)
 
@@ -217,7 +207,7 @@ class DiffusionBridge(GenerativeModel):
             which = torch.randint(s.paths, (s.batch,), generator=generator, device=x.device)
             error = self.mean(network, paths.states[k, which], k) - paths.targets[k, which]
             # In units of the step's noise all steps matter alike.
-            loss = (error.square().flatten(1).mean(1) / (2 * self.gamma[k])).mean()
+            loss = (error.square().mean(1) / (2 * self.gamma[k])).mean()
 
             # Later rounds have less to learn.
             for group in optimiser.param_groups:
@@ -245,7 +235,7 @@ class DiffusionBridge(GenerativeModel):
     ) -> tuple[Tensor, Tensor]:
         """Run a chain; return its states, and what a reversed chain should make of them.
 
-        Both of shape (N, n, …): entry k of the first is where step k arrived, y, and that
+        Both of shape (N, n, d): entry k of the first is where step k arrived, y, and that
         of the second y + mean(x) - mean(y), where x is where it had come from.
         """
         _, network = self._pair(direction)
@@ -264,17 +254,17 @@ class DiffusionBridge(GenerativeModel):
     # ------------------------------------------------------------- the chains
 
     def to_noise(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        r"""Run the forward chain from data.
+        """Run the forward chain from data.
 
         Parameters
         ----------
-        x : Tensor of shape (n, \*event_shape)
+        x : Tensor of shape (n, d)
         generator : torch.Generator, optional
             Source of randomness, on any device.
 
         Returns
         -------
-        Tensor of shape (N + 1, n, \*event_shape)
+        Tensor of shape (N + 1, n, d)
             x_0 = x, x_1, …, x_N, in units of the data: the last is about N(centre, scale² I).
 
         Raises
@@ -285,18 +275,18 @@ class DiffusionBridge(GenerativeModel):
         return self._chain("forward", points(x, "x", self.event_shape), generator)
 
     def to_data(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        r"""Run the backward chain from noise.
+        """Run the backward chain from noise.
 
         Parameters
         ----------
-        x : Tensor of shape (n, \*event_shape)
+        x : Tensor of shape (n, d)
             Draws from N(centre, scale² I).
         generator : torch.Generator, optional
             Source of randomness, on any device.
 
         Returns
         -------
-        Tensor of shape (N + 1, n, \*event_shape)
+        Tensor of shape (N + 1, n, d)
             x_0, x_1, …, x_N = x, in units of the data. The last step, to x_0, has no noise.
 
         Raises
@@ -324,8 +314,7 @@ class DiffusionBridge(GenerativeModel):
         """Draw ``n`` samples: noise, and the backward chain from there."""
         positive(n, "n", integer=True)
         noise = self.noise(n, *self.event_shape, generator=generator)
-        x = self.to_data(self.centre + self.scale * noise, generator=generator)[0]
-        return x.clamp(-1, 1) if len(self.event_shape) == 3 else x
+        return self.to_data(self.centre + self.scale * noise, generator=generator)[0]
 
 
 class _Paths:

@@ -394,7 +394,7 @@ _SYSTEMS = (
         paper="De Bortoli et al. 2021",
         chapter=None,
         has_log_prob=False,
-        kinds=BOTH,
+        kinds=POINTS,
         implementation="dsb:DiffusionBridge",
     ),
 )
