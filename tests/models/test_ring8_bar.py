@@ -105,6 +105,7 @@ QUALITIES = {
     "tabak": 0.9, "nice": 0.9, "realnvp": 0.93, "maf": 0.93, "iaf": 0.93, "made": 0.97,
     "cnf": 0.95, "ncsn": 0.95, "ddpm": 0.95, "ebm": 0.95, "vae": 0.93, "ae-ot": 0.95,
     "ae-ot-gan": 0.95, "schrodinger-bridge": 0.95, "dsb": 0.87,
+    "vgrow-kl": 0.95, "vgrow-js": 0.95, "vgrow-logd": 0.95, "vgrow-jeffreys": 0.95,
 }  # fmt: skip
 GAPS = {"gmm": 0.02, "gmm-mcem": 0.02, "triangular": 0.02, "made": 0.03, "cnf": 0.05, "nice": 0.3}
 GAP = 0.15
