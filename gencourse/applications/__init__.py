@@ -33,7 +33,7 @@ from gencourse.applications.super_resolve import (
     shrink,
     super_resolve,
 )
-from gencourse.applications.translate import Translator, edges, translate
+from gencourse.applications.translate import Translator, TranslatorSettings, edges, translate
 
 __all__ = [
     "DEMONSTRATIONS",
@@ -48,6 +48,7 @@ __all__ = [
     "SuperResolver",
     "SuperResolverSettings",
     "Translator",
+    "TranslatorSettings",
     "bicubic",
     "chroma",
     "class_conditional",

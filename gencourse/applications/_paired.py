@@ -67,7 +67,7 @@ class PairedSettings:
     beta1: float = 0.5
     beta2: float = 0.99
     averaging: float = 0.01
-    steps: int = 2000
+    steps: int = 1000
 
     def __post_init__(self) -> None:
         if self.objective is not None:

@@ -12,9 +12,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from gencourse.data.base import Dataset
-from gencourse.training import resident
-
 __all__ = ["Trainable", "weights_from"]
 
 
@@ -62,10 +59,6 @@ class Trainable(nn.Module):
         """Standard normal numbers on the network's device, from a generator on any device."""
         where = self.device if generator is None else generator.device
         return torch.randn(*shape, generator=generator, device=where).to(self.device)
-
-    def _images(self, data: Dataset | Tensor, event_shape: tuple[int, ...], seed: int) -> Tensor:
-        """Return the training images on the device that trains."""
-        return resident(data, event_shape, self.device, seed)
 
     def _run(self, seed: int, *tensors: Tensor) -> dict[str, Any]:
         """Return what distinguishes this run from others, for its checkpoints."""

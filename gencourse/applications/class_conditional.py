@@ -15,7 +15,7 @@ from gencourse._device import device as choose_device
 from gencourse._validate import below_one, positive
 from gencourse.applications._trainable import Trainable, weights_from
 from gencourse.data.base import ImageDataset
-from gencourse.training import History, adam, averaged, descend, train
+from gencourse.training import History, adam, averaged, descend, resident, train
 
 __all__ = ["ConditionalGAN", "ProjectionDiscriminator", "class_conditional"]
 
@@ -194,7 +194,7 @@ class ConditionalGAN(Trainable):
             images, labels = data.images("train"), data.labels("train")
         else:
             images, labels = data
-        x = self._images(images, self.event_shape, seed)
+        x = resident(images, self.event_shape, self.device, seed)
         y = self._labels(labels)
         if len(x) != len(y):
             raise ValueError(f"there are {len(x)} images, but {len(y)} labels")
@@ -254,8 +254,10 @@ class ConditionalGAN(Trainable):
                 f"labels must be whole numbers of shape (n,), not {labels.dtype} of shape "
                 f"{tuple(labels.shape)}"
             )
-        if len(labels) == 0 or not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
-            raise ValueError(f"labels must be classes from 0 to {self.classes - 1}, and not none")
+        if len(labels) == 0:
+            raise ValueError("labels are empty")
+        if not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
+            raise ValueError(f"labels must be classes from 0 to {self.classes - 1}")
         return labels.to(device=self.device, dtype=torch.int64)
 
     @torch.no_grad()

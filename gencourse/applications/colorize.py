@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gencourse._validate import points, positive
 from gencourse.applications._paired import PairedModel, PairedSettings
 from gencourse.data.base import Dataset
-from gencourse.training import History
+from gencourse.training import History, resident
 
 __all__ = ["Colorizer", "chroma", "colorize", "grey"]
 
@@ -62,7 +62,7 @@ class ColorizerSettings(PairedSettings):
     pixel: str = "l2"
     pixel_weight: float = 0.0
     noise: int = 8
-    steps: int = 1500
+    steps: int = 800
 
 
 class Colorizer(PairedModel):
@@ -132,7 +132,7 @@ class Colorizer(PairedModel):
         **loop
             Passed on to :func:`gencourse.training.train`, such as ``checkpoint``.
         """
-        y = self._images(data, self.target_shape, seed)
+        y = resident(data, self.target_shape, self.device, seed)
         return self._fit(grey(y), y, steps=steps, seed=seed, progress=progress, **loop)
 
 

@@ -37,7 +37,7 @@ SHOWN = 12  # images in a row of the picture
 TESTED = 500  # test images at most that are measured
 PAIRS = 100  # pairs of images between which is interpolated
 COMPLETED = 100  # images that are completed
-COLOURINGS = 8  # of each grey image
+COLOURINGS = 16  # of each grey image
 
 
 def _trained(
@@ -300,8 +300,9 @@ def translation(
     seconds = alone.fit(sources, train, **fit).seconds + game.fit(sources, train, **fit).seconds
     made = {
         "the drawing itself": drawings.expand_as(real),
-        "absolute difference": translate(alone, drawings),
-        "with the game": translate(game, drawings),
+        "absolute difference": translate(alone, drawings, generator=seeded()),
+        "with the game": translate(game, drawings, generator=seeded()),
+        "with the game, other noise": translate(game, drawings, generator=seeded(1)),
         "real": real,
     }
     result = Demonstration(

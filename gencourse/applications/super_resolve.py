@@ -13,7 +13,7 @@ from gencourse import nets
 from gencourse._validate import points, positive
 from gencourse.applications._paired import PairedModel, PairedSettings
 from gencourse.data.base import Dataset
-from gencourse.training import History
+from gencourse.training import History, resident
 
 __all__ = ["SuperResolver", "bicubic", "shrink", "super_resolve"]
 
@@ -61,9 +61,8 @@ class SuperResolverSettings(PairedSettings):
 
     factor: int = 4
     pixel: str = "l2"
-    pixel_weight: float = 10.0
     depth: int = 3
-    steps: int = 1500
+    steps: int = 800
 
 
 class SuperResolver(PairedModel):
@@ -135,7 +134,7 @@ class SuperResolver(PairedModel):
         **loop
             Passed on to :func:`gencourse.training.train`, such as ``checkpoint``.
         """
-        y = self._images(data, self.target_shape, seed)
+        y = resident(data, self.target_shape, self.device, seed)
         x = shrink(y, self.settings.factor)
         return self._fit(x, y, steps=steps, seed=seed, progress=progress, **loop)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gencourse._validate import points
-from gencourse.applications._paired import PairedModel
-from gencourse.training import History
+from gencourse.applications._paired import PairedModel, PairedSettings
+from gencourse.training import History, resident
 
-__all__ = ["Translator", "edges", "translate"]
+__all__ = ["Translator", "TranslatorSettings", "edges", "translate"]
 
 
 def edges(images: Tensor, *, threshold: float = 0.5) -> Tensor:
@@ -56,12 +57,28 @@ def edges(images: Tensor, *, threshold: float = 0.5) -> Tensor:
     return torch.where(steepest >= threshold, 1.0, -1.0).to(images)
 
 
+@dataclass(frozen=True)
+class TranslatorSettings(PairedSettings):
+    """Hyperparameters of a translation; see :class:`PairedSettings`.
+
+    The pixel loss is light: where many targets fit a source, more of it pulls the answers
+    towards their median.
+    """
+
+    pixel_weight: float = 0.2
+    noise: int = 8
+    depth: int = 3
+    lr_discriminator: float = 2e-3
+    steps: int = 800
+
+
 class Translator(PairedModel):
     r"""Images of one kind turned into images of another, learned from pairs.
 
     A U-Net G, a critic of patches that sees source and target together, and a mean absolute
     difference: pix2pix (Isola, Zhu, Zhou & Efros 2017, *Image-to-image translation with
-    conditional adversarial networks*). With ``objective=None`` the absolute difference alone is
+    conditional adversarial networks*). Noise z chooses among the targets that fit; the paper drew
+    it by dropout. With ``objective=None`` the absolute difference alone is
     minimised, whose least value is at the median of the targets that fit a source.
 
     Parameters
@@ -73,8 +90,11 @@ class Translator(PairedModel):
     device : str or torch.device, optional
         Where to compute; by default where :func:`gencourse.device` says.
     **hyperparameters
-        See :class:`gencourse.applications.PairedSettings`.
+        See :class:`TranslatorSettings`.
     """
+
+    Settings = TranslatorSettings
+    settings: TranslatorSettings
 
     def fit(
         self,
@@ -103,14 +123,16 @@ class Translator(PairedModel):
         ValueError
             If the images have the wrong shapes, are not finite, or differ in number.
         """
-        x = self._images(source, self.source_shape, seed)
-        y = self._images(target, self.target_shape, seed)
+        x = resident(source, self.source_shape, self.device, seed)
+        y = resident(target, self.target_shape, self.device, seed)
         if len(x) != len(y):
             raise ValueError(f"source and target must be pairs, but are {len(x)} and {len(y)}")
         return self._fit(x, y, steps=steps, seed=seed, progress=progress, **loop)
 
 
-def translate(model: Translator, images: Tensor) -> Tensor:
+def translate(
+    model: Translator, images: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
     r"""Turn images into what the model has learned to make of them.
 
     Parameters
@@ -119,6 +141,8 @@ def translate(model: Translator, images: Tensor) -> Tensor:
         Trained.
     images : Tensor of shape (n, \*source_shape)
         In [-1, 1].
+    generator : torch.Generator, optional
+        Source of the noise that chooses among answers, on any device.
 
     Returns
     -------
@@ -130,4 +154,4 @@ def translate(model: Translator, images: Tensor) -> Tensor:
     ValueError
         If the images have not the shape of the model's sources.
     """
-    return model.generate(images)
+    return model.generate(images, generator=generator)

@@ -37,7 +37,7 @@ class UNet(nn.Module):
     """Image to image of the same size, both coarse and in detail; the generator of pix2pix.
 
     On the way down strided convolutions halve the image to a few pixels and double its
-    features, on the way up transposed ones do the reverse, and each resolution hands its
+    features, on the way up it is doubled again, and each resolution hands its
     features across, so that an outline need not pass through the bottom (Ronneberger, Fischer &
     Brox 2015; Isola, Zhu, Zhou & Efros 2017, section 3.2).
 
@@ -85,10 +85,10 @@ class UNet(nn.Module):
         ups = [width, *widths[1:]]  # features that come out at each resolution, finest first
         self.up = nn.ModuleList(
             nn.Sequential(
+                # Transposed convolutions would leave a checkerboard (Odena et al. 2016).
+                nn.Upsample(scale_factor=2.0, mode="nearest"),
                 # From the second on, what was handed across comes in beside what came up.
-                nn.ConvTranspose2d(
-                    ups[i + 1] * (1 if i == halvings - 1 else 2), ups[i], 4, stride=2, padding=1
-                ),
+                nn.Conv2d(ups[i + 1] * (1 if i == halvings - 1 else 2), ups[i], 3, padding=1),
                 nn.BatchNorm2d(ups[i]),
                 nn.ReLU(),
             )
