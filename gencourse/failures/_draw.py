@@ -34,8 +34,8 @@ def curves(
 
 def bars(values: Mapping[str, float], *, ax: Axes | None, xlabel: str) -> Axes:
     """Draw one horizontal bar for each entry, from top to bottom, with its value beside it."""
-    ax = ax or new_axes()
     names = list(values)
+    ax = ax or new_axes((5.0, 1.0 + 0.3 * len(names)))  # so that no name touches the next
     drawn = ax.barh(names, [values[name] for name in names], color=plots.MODEL)
     ax.bar_label(drawn, fmt="%.3g", padding=3)
     ax.invert_yaxis()
@@ -44,8 +44,8 @@ def bars(values: Mapping[str, float], *, ax: Axes | None, xlabel: str) -> Axes:
     return ax
 
 
-def new_axes() -> Axes:
-    """Return axes of a figure of their own."""
+def new_axes(size: tuple[float, float] | None = None) -> Axes:
+    """Return axes of a figure of their own, by default of the usual size."""
     import matplotlib.pyplot as plt
 
-    return plt.subplots(layout="constrained")[1]
+    return plt.subplots(figsize=size, layout="constrained")[1]
