@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from gencourse.cli import app
 
-app(prog_name="gencourse")
+if __name__ == "__main__":
+    app(prog_name="gencourse")

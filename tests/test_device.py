@@ -73,6 +73,24 @@ def test_one_gpu_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
         gencourse.device("cuda:2")
 
 
+def test_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torchrun numbers them; a GPU that is named is taken all the same."""
+    machine(monkeypatch, cuda=2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert gencourse.device() == torch.device("cuda:1")
+    assert gencourse.device("cuda") == torch.device("cuda:1")
+    assert gencourse.device("cuda:0") == torch.device("cuda:0")
+    assert gencourse.device("cpu") == torch.device("cpu")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match="process 2 has no GPU of its own: torch sees 2 here"):
+        gencourse.device()
+    # Each process may have been shown a single one, which is then its own.
+    machine(monkeypatch, cuda=1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    assert gencourse.device() == torch.device("cuda")
+
+
 def test_description() -> None:
     line = gencourse.describe(torch.device("cpu"))
     assert line == (
