@@ -116,7 +116,9 @@ def judge(images: Tensor, real: Tensor, labels: Tensor | None = None) -> dict[st
     Returns
     -------
     dict of str to float
-        ``accuracy`` (with labels), ``recognised`` and ``fid``; empty without a classifier.
+        ``accuracy`` (with labels), ``confidence``, the mean probability of the likeliest class,
+        ``recognised``, the share for which it is above 0.9, and ``fid``; empty without a
+        classifier.
     """
     kind = extractor_for(images)
     if kind is None or kind not in PROBABILITIES:
@@ -125,6 +127,7 @@ def judge(images: Tensor, real: Tensor, labels: Tensor | None = None) -> dict[st
     found = {}
     if labels is not None:
         found["accuracy"] = (p.argmax(1) == labels).double().mean().item()
+    found["confidence"] = p.amax(1).double().mean().item()
     found["recognised"] = (p.amax(1) > CONFIDENT).double().mean().item()
     found["fid"] = frechet_distance(features(images, kind), features(real, kind)).item()
     return found

@@ -307,8 +307,8 @@ def translation(
     }
     result = Demonstration(
         f"Translation of edges to images: {dataset.name}",
-        "PSNR in dB and SSIM favour the absolute difference, which paints the median of all "
-        "images that fit; the energy distance to real images, and the sharpness, the game.",
+        "PSNR in dB, SSIM, energy distance to real images, and sharpness. Where drawings do not "
+        "tell colours, the absolute difference paints the median of all that fit.",
         seconds=seconds,
     )
     for name, images in made.items():

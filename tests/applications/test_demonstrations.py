@@ -130,7 +130,7 @@ def test_colours_of_the_game_are_as_many_as_the_real_ones() -> None:
     assert game["chroma"] > 0.75 * found.loc["real", "chroma"]
     assert squares["spread"] == 0
     assert game["spread"] > 0.08
-    assert game["best"] > squares["best"]
+    assert game["best"] > game["psnr"] + 2
     assert game["distance"] < 0.6 * squares["distance"]
 
 
@@ -149,10 +149,16 @@ def test_least_squares_win_in_psnr_and_the_game_in_looks() -> None:
 
 @pytest.mark.nightly
 def test_drawings_become_images() -> None:
+    """Energy distance with seed 0: drawing 24.3, absolute difference 15.4, game 0.43.
+
+    The median colour is a grey on which hardly anything is to be seen, of sharpness 0.006; that
+    of the game is 0.13, of real images 0.12.
+    """
     found = numbers("translate")
     plain, alone, game = found.iloc[0], found.loc["absolute difference"], found.loc["with the game"]
-    assert alone["psnr"] > game["psnr"] > plain["psnr"]
-    assert game["distance"] < alone["distance"] / 3 < alone["distance"] < plain["distance"]
+    assert min(alone["psnr"], game["psnr"]) > plain["psnr"] + 2
+    assert game["ssim"] > plain["ssim"] + 0.05
+    assert game["distance"] < alone["distance"] / 4 < alone["distance"] < plain["distance"]
     real = found.loc["real", "sharpness"]
     assert alone["sharpness"] < 0.3 * real
     assert 0.6 * real < game["sharpness"] < 1.5 * real
