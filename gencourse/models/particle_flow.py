@@ -56,13 +56,12 @@ class RatioFlow:
     regression; particles move by :func:`move`.
 
     With σ > 0 both laws are smoothed by N(0, σ² I) beforehand, and the flow is that of
-    D_f(q∗N ‖ p∗N): its velocity at x is E h(x + σε). Without, two problems remain, of every
-    critic on data that are concentrated: between modes and around the start no sample says
-    what D is; and log p/q is so steep there that the weights leave all bounds, for Jeffreys
-    towards ∞ (steps explode) and for JS towards 0 (particles freeze: at the centre of ring8,
-    e^D is about e^{-200}). Where smoothed laws overlap, D is moderate. Lowered to 0 along the
-    way, σ costs nothing in the end (Sønderby et al. 2017 and Arjovsky & Bottou 2017 for GANs;
-    annealed Langevin sampling does the same).
+    D_f(q∗N ‖ p∗N): its velocity at x is E h(x + σε). Without, no sample says what D is between
+    modes and around the start; and a critic that is sure, D ≪ 0, freezes the particles of JS,
+    whose weight is about e^D (at the centre of ring8 e^{-200}; there a quarter of them stayed
+    between the modes). Where smoothed laws overlap, D is moderate. Lowered to 0 along the way, σ
+    costs nothing in the end (Sønderby et al. 2017 and Arjovsky & Bottou 2017 for GANs; annealed
+    Langevin sampling does the same).
 
     Attributes
     ----------
