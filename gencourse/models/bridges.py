@@ -176,7 +176,7 @@ class MixtureBridge:
         return (r @ c - x) / v
 
     def first_drift(self, x: Tensor, t: float | Tensor) -> Tensor:
-        r"""τ ∇log E f(x + √(τ(1-t)) z), shape ``(n, d)``; see :func:`first_drift`.
+        r"""τ ∇log E f(x + √(τ(1-t)) z) without Monte Carlo, shape ``(n, d)``.
 
         A path to x_1 is a Brownian bridge, X_t = t x_1 + √(τ t (1-t)) z, and the drift points to
         where it is expected to end: b = (E[X_1 | X_t = x] - x) / (1 - t). For a mixture, with
@@ -192,6 +192,6 @@ class MixtureBridge:
         return (τ * r @ c - (τ - v) * x) / V
 
     def second_drift(self, x: Tensor, t: float | Tensor) -> Tensor:
-        """σ² ∇log q_{√(1-t) σ}(x), shape ``(n, d)``; see :func:`second_drift`."""
+        """σ² ∇log q_{√(1-t) σ}(x), shape ``(n, d)``, for t < 1."""
         t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
         return second_drift(self.score, self.σ)(x, t)
