@@ -103,7 +103,7 @@ def numbers(name: str, **options: Any) -> Any:
 
 @pytest.mark.nightly
 def test_a_latent_path_looks_like_digits_all_along() -> None:
-    """Recognised with seed 0: cross-fade 0.47, ddpm 0.94."""
+    """Recognised with seed 0: cross-fade 0.46, ddpm 0.92; confidence 0.63 and 0.97."""
     found = numbers("interpolate")
     fade, latent = found.iloc[0], found.iloc[1]
     assert latent["recognised"] > fade["recognised"] + 0.3
@@ -122,16 +122,20 @@ def test_hidden_middles_are_completed_to_the_right_digits() -> None:
 
 @pytest.mark.nightly
 def test_colours_of_the_game_are_as_many_as_the_real_ones() -> None:
+    """PSNR with seed 0: grey 21.8, least squares 22.2, best of 16 colourings 24.7.
+
+    Their chroma: 0, 0.07, 0.17, of real images 0.19; energy distance 0.19, 0.10, 0.05.
+    """
     found = numbers("colorize")
     squares, game = found.loc["least squares"], found.loc["game"]
     assert squares["psnr"] > found.loc["grey", "psnr"] > found.loc["mean colour", "psnr"]
     # Least squares paint the pale mean, always the same; the game paints what there is.
     assert squares["chroma"] < 0.6 * found.loc["real", "chroma"]
-    assert game["chroma"] > 0.75 * found.loc["real", "chroma"]
+    assert game["chroma"] > 0.7 * found.loc["real", "chroma"]
     assert squares["spread"] == 0
     assert game["spread"] > 0.08
     assert game["best"] > game["psnr"] + 2
-    assert game["distance"] < 0.6 * squares["distance"]
+    assert game["distance"] < 0.75 * squares["distance"]
 
 
 @pytest.mark.nightly
