@@ -86,11 +86,11 @@ class VGrowSettings:
     epochs: int = 1
     last_moves: int = 20
     step_size: float = 0.01
-    smoothing: float = 0.5
-    smoothed_share: float = 0.5
+    smoothing: float = 0.7
+    smoothed_share: float = 0.6
     jitter: float = 0.0
     lr_critic: float = 1e-3
-    lr_generator: float = 2e-3
+    lr_generator: float = 1e-3
     beta1: float = 0.5
     beta2: float = 0.9
     averaging: float = 0.02
@@ -155,8 +155,9 @@ class VGrow(GenerativeModel):
         "moves": 4,
         "last_moves": 40,
         "step_size": 0.5,
+        "smoothing": 0.5,
+        "smoothed_share": 0.5,
         "jitter": 0.1,
-        "lr_generator": 1e-3,
         "beta1": 0.0,
         "beta2": 0.99,
         "steps": 1500,
