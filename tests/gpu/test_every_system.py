@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ring8_bar
 import torch
 from test_registry import SLUGS, SMALL, any_data
 from torch import Tensor
@@ -109,6 +110,17 @@ def test_mixed_precision(
         assert values[-1] == pytest.approx(metrics[name][-1], rel=0.1, abs=0.1), name
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("slug", ["gan", "realnvp"])
+def test_mixed_precision_meets_the_bar(where: str, slug: str, precision: str) -> None:
+    """Full trainings on the ring, with rounding networks, are as good as others."""
+    ring = data.load("ring8")
+    model = gencourse.build(slug, ring, seed=0, device=where)
+    model.fit(ring, seed=0, progress=False, precision=precision)
+    assert ring8_bar.shortcomings(ring8_bar.measure(model, 0)) == []
+
+
 @pytest.mark.parametrize("precision", ["fp32", "float16", "", 16, True])
 def test_no_such_precision(precision: Any) -> None:
     with pytest.raises(ValueError, match="precision must be None, 'bf16' or 'fp16'"):
@@ -165,12 +177,22 @@ def test_compiled_in_mixed_precision(where: str, slug: str) -> None:
     assert model.sample(3).isfinite().all()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("fresh")
-@pytest.mark.parametrize("slug", ["gan", "realnvp"])
-def test_compiled_to_machine_code_of_a_cpu(slug: str) -> None:
-    metrics, _ = plain(slug, "cpu")
-    _, history = fitted(slug, "cpu", compile=True)
+@pytest.mark.parametrize(
+    ("slug", "source"),
+    [
+        pytest.param("gan", "ring8", marks=pytest.mark.slow),
+        pytest.param("gan", "digits", marks=pytest.mark.nightly),
+        pytest.param("realnvp", "digits", marks=pytest.mark.nightly),
+    ],
+)
+def test_compiled_to_machine_code_of_a_cpu(slug: str, source: str) -> None:
+    dataset = data.load(source)
+    plain, compiled = (
+        gencourse.build(slug, dataset, seed=1, device="cpu", **SMALL[slug]) for _ in range(2)
+    )
+    metrics = plain.fit(dataset, steps=3, progress=False).metrics
+    history = compiled.fit(dataset, steps=3, progress=False, compile=True)
     for name, values in history.metrics.items():
         assert values[-1] == pytest.approx(metrics[name][-1], rel=2e-3, abs=2e-3), name
 
