@@ -20,7 +20,9 @@ from gencourse.training import History, Stateful, adam, averaged, descend, momen
 if TYPE_CHECKING:
     from gencourse.models.registry import System
 
-__all__ = ["AdversarialModel", "AdversarialSettings"]
+__all__ = ["AdversarialModel", "AdversarialSettings", "critic_network"]
+
+SPREAD = 3.0  # of the centres of clustered noise, in standard deviations of a cluster
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class AdversarialSettings:
         Entry of :data:`gencourse.objectives.OBJECTIVES` that both players minimise.
     latent : int
         Dimension of the noise z ~ N(0, I).
+    components : int
+        With more than one, z ~ N(c, I) around one of so many centres, drawn once from N(0, 9 I). A
+        continuous map of connected noise leaves mass between the modes of the data; noise in
+        clusters need not (Ben-Yosef & Weinshall 2018, *Gaussian mixture GANs*).
     width, depth : int
         Hidden units and layers of the networks; for images, channels (``depth`` follows
         from the image's size).
@@ -76,6 +82,7 @@ class AdversarialSettings:
 
     objective: str = "gan"
     latent: int = 2
+    components: int = 1
     width: int = 128
     depth: int = 3
     batch: int = 256
@@ -99,9 +106,9 @@ class AdversarialSettings:
         objectives.get(self.objective)
         if self.optimiser not in ("adam", "momentum"):
             raise ValueError(f"optimiser must be 'adam' or 'momentum', not {self.optimiser!r}")
-        counts = ("latent", "width", "depth", "batch", "features", "discriminator_steps", "steps")
-        for name in counts:
+        for name in ("latent", "components", "width", "depth", "batch", "features", "steps"):
             positive(getattr(self, name), name, integer=True)
+        positive(self.discriminator_steps, "discriminator_steps", integer=True)
         for name in ("lr_discriminator", "lr_generator", "averaging", "weight", "bound"):
             positive(getattr(self, name), name)
         if self.clip_gradient is not None:
@@ -115,6 +122,26 @@ class AdversarialSettings:
             below_one(getattr(self, name), name)
         if self.averaging > 1:
             raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+
+
+def critic_network(
+    kind: str, event_shape: tuple[int, ...], settings: AdversarialSettings
+) -> nn.Module:
+    """Build the critic that an objective asks for: fully connected or, for images, convolutional.
+
+    See :class:`gencourse.objectives.Objective` for the kinds.
+    """
+    width, depth = settings.width, settings.depth
+    if kind == "autoencoder":
+        return nets.AutoencoderCritic(event_shape, settings.features, width=width, depth=depth)
+    if kind == "energy":
+        return nets.energy_network(event_shape, width=width, depth=depth)
+    outputs = settings.features if kind == "features" else 1
+    if len(event_shape) == 1:
+        return nets.mlp(event_shape[0], outputs, width=width, depth=depth)
+    return nets.dcgan_discriminator(
+        event_shape, outputs, width=width, normalised=settings.normalised
+    )
 
 
 class AdversarialModel(GenerativeModel):
@@ -134,12 +161,15 @@ class AdversarialModel(GenerativeModel):
     # Convolutional networks, more noise to draw from, smaller batches, no momentum.
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "latent": 32,
+        "components": 100,
+        "jitter": 0.1,
         "width": 64,
         "batch": 64,
         "beta1": 0.0,
         "beta2": 0.99,
     }
     settings: AdversarialSettings
+    centres: Tensor
 
     @classmethod
     def default_settings(cls, event_shape: tuple[int, ...], **given: Any) -> AdversarialSettings:
@@ -155,28 +185,21 @@ class AdversarialModel(GenerativeModel):
     ) -> None:
         super().__init__(system, event_shape, settings)
         self.objective = objective = objectives.get(settings.objective)
-        self.generator: nn.Sequential
-        self.discriminator: nn.Module
         width, depth = settings.width, settings.depth
-        outputs = settings.features if objective.critic == "features" else 1
+        self.generator: nn.Sequential
         if len(event_shape) == 1:
-            (d,) = event_shape
-            self.generator = nets.mlp(settings.latent, d, width=width, depth=depth)
-            self.discriminator = nets.mlp(d, outputs, width=width, depth=depth)
+            self.generator = nets.mlp(settings.latent, event_shape[0], width=width, depth=depth)
         else:
             self.generator = nets.dcgan_generator(settings.latent, event_shape, width=width)
-            self.discriminator = nets.dcgan_discriminator(
-                event_shape, outputs, width=width, normalised=settings.normalised
-            )
-        if objective.critic == "autoencoder":
-            self.discriminator = nets.AutoencoderCritic(
-                event_shape, settings.features, width=width, depth=depth
-            )
+        self.discriminator = critic_network(objective.critic, event_shape, settings)
         self.regulariser = objective.regulariser and objective.regulariser(settings.weight)
         self.constraint = objective.constraint and objective.constraint(settings.bound)
         if self.constraint is not None:
             self.constraint.prepare(self.discriminator)
         self.average = averaged(self.generator, settings.averaging)
+        if settings.components > 1:
+            centres = SPREAD * torch.randn(settings.components, settings.latent)
+            self.register_buffer("centres", centres)
         self.train()
 
     def train(self, mode: bool = True) -> Self:
@@ -200,7 +223,7 @@ class AdversarialModel(GenerativeModel):
             # The indices and the noise of all k + 1 player steps are drawn at once.
             batches = k + ("real" in self.objective.generator_needs)
             index = torch.randint(len(x), (batches, m), generator=generator, device=x.device)
-            z = self.noise(k + 1, m, s.latent, generator=generator)
+            z = self.draw_noise(k + 1, m, generator=generator)
             for j in range(k):
                 loss_d = self.discriminator_step(x[index[j]], z[j], optimiser_d, generator)
             real = x[index[k]] if batches > k else None
@@ -309,4 +332,12 @@ class AdversarialModel(GenerativeModel):
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``n`` samples x = G(z) from the averaged generator."""
         positive(n, "n", integer=True)
-        return self.average(self.noise(n, self.settings.latent, generator=generator))
+        return self.average(self.draw_noise(n, generator=generator))
+
+    def draw_noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw z for the generator, of shape ``(*shape, latent)``."""
+        z = self.noise(*shape, self.settings.latent, generator=generator)
+        if self.settings.components == 1:
+            return z
+        u = self.uniform(*shape, generator=generator)
+        return z + self.centres[(u * self.settings.components).long()]

@@ -102,9 +102,9 @@ class Objective:
         What is added to the critic's loss.
     constraint : callable (bound) -> Constraint, optional
         What keeps the critic within a class of functions.
-    critic : "score", "features" or "autoencoder"
-        What the critic's network returns for a sample: one number; many; or how badly an
-        autoencoder restores it, followed by its code.
+    critic : "score", "features", "energy" or "autoencoder"
+        What the critic's network returns for a sample: one number; many; one number, as a smooth
+        function; or how badly an autoencoder restores it, followed by its code.
     settings, image_settings : dict
         Where this game is played with other settings than
         :class:`gencourse.models.gan.AdversarialSettings` has; on images, the second over the

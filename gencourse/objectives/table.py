@@ -26,6 +26,7 @@ from gencourse.objectives.variational import variational_losses
 __all__ = ["TABLE"]
 
 F_GANS = ("kl", "reverse-kl", "pearson", "neyman", "squared-hellinger", "jeffreys", "js", "gan")
+UNBOUNDED = ("neyman",)
 # Critics of metrics are trained nearer to their optimum: two steps for each of the generator.
 METRIC = {"discriminator_steps": 2}
 
@@ -57,7 +58,10 @@ TABLE = (
             critic_loss=variational_losses(F_DIVERGENCES[name])[0],
             generator_loss=variational_losses(F_DIVERGENCES[name])[1],
             activation=F_DIVERGENCES[name].activation,
-            settings={"clip_gradient": 1.0},
+            # Neyman's divergence is infinite where fakes have no data around them; a critic that
+            # is Lipschitz measures how far they are.
+            constraint=SpectralNorm if name in UNBOUNDED else None,
+            settings={"clip_gradient": 1.0} | ({"bound": 10.0} if name in UNBOUNDED else {}),
         )
         for name in F_GANS
     ),
@@ -184,6 +188,7 @@ TABLE = (
         generator_loss=stein.generator_loss,
         generator_needs=("samples",),
         regulariser=stein.DataSlope,
+        critic="energy",
         settings={"weight": 0.1},
     ),
     Objective(

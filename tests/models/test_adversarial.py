@@ -180,7 +180,7 @@ def test_batch_normalisation_never_looks_at_the_other_samples() -> None:
 
     def check(step: int = -1) -> None:
         together = model.sample(8, generator=generator())
-        z = torch.randn(8, model.settings.latent, generator=generator())
+        z = model.draw_noise(8, generator=generator())
         for i in range(8):
             with torch.no_grad():
                 alone = model.average(z[i : i + 1])
@@ -191,6 +191,24 @@ def test_batch_normalisation_never_looks_at_the_other_samples() -> None:
     check()
     model.train()
     check()
+
+
+def test_clustered_noise() -> None:
+    """z ~ N(c, I) around each of the centres equally often; the centres are kept with the model."""
+    model = small(components=3, latent=4)
+    again = small(components=3, latent=4)
+    assert torch.equal(model.centres, again.centres)
+    assert "centres" in model.state_dict()
+    z = model.draw_noise(6000, generator=generator())
+    nearest = torch.cdist(z, model.centres).argmin(1)
+    for k, centre in enumerate(model.centres):
+        cluster = z[nearest == k]
+        # A share of 1/3, within four standard errors; the clusters hardly overlap.
+        assert abs(len(cluster) / 6000 - 1 / 3) < 4 * (2 / 9 / 6000) ** 0.5
+        assert (cluster.mean(0) - centre).abs().max() < 0.1
+        assert (cluster.var(0) - 1).abs().max() < 0.15
+    assert small().draw_noise(5, 7).shape == (5, 7, 2)
+    assert "centres" not in small().state_dict()
 
 
 def test_what_is_recorded_are_the_two_losses() -> None:

@@ -25,7 +25,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def outputs(objective: Objective, n: int = 12, seed: int = 0) -> Tensor:
     """What a critic of this kind could return for n samples."""
-    width = {"score": 1, "features": 4, "autoencoder": 4}[objective.critic]
+    width = {"score": 1, "energy": 1, "features": 4, "autoencoder": 4}[objective.critic]
     out = torch.randn(n, width, generator=generator(seed), dtype=torch.float64)
     return out.abs() if objective.critic == "autoencoder" else out
 
@@ -44,7 +44,7 @@ def test_an_entry_is_complete(name: str) -> None:
     for text in (objective.title, objective.paper):
         assert text
     assert set(objective.decks) <= set("ABCDE")
-    assert objective.critic in ("score", "features", "autoencoder")
+    assert objective.critic in ("score", "features", "energy", "autoencoder")
     assert set(objective.generator_needs) <= {"real", "samples"}
     # A weight or a bound that nothing uses would mislead the reader of the table.
     assert ("weight" in objective.settings) == (objective.regulariser is not None)
