@@ -6,7 +6,8 @@ The decks teach what goes wrong: a discriminator that is perfect and says nothin
 blended or visited in turn (:func:`mode_collapse`, :func:`mode_mixture`, :func:`oscillation`,
 :func:`bilinear_game`, :func:`adversarial_coverage`), gradients of samples that are biased
 (:func:`bernoulli_losses`), and a minimum and a maximum that do not commute (:func:`game_values`).
-Each function returns a small result, and each result has a plot that takes ``ax=``.
+What a distance that fails on distant modes is good for, :func:`robust_location` shows. Each
+function returns a small result, and each result has a plot that takes ``ax=``.
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ from gencourse.failures.oscillation import (
 )
 from gencourse.failures.pairs import PAIRS, Pair, pair
 from gencourse.failures.perfect import perfect_discriminator, plot_accuracy, plot_gradient
+from gencourse.failures.robust_location import (
+    contaminated,
+    plot_robust_location,
+    robust_location,
+)
 from gencourse.failures.vanishing import plot_vanishing_gradient, vanishing_gradient
 
 __all__ = [
@@ -71,6 +77,7 @@ __all__ = [
     "bernoulli_losses",
     "bernoulli_minimisers",
     "bilinear_game",
+    "contaminated",
     "discrete_gan_game",
     "game_values",
     "heavy_tails",
@@ -99,7 +106,9 @@ __all__ = [
     "plot_log_d_along",
     "plot_mode_collapse",
     "plot_mode_mixture",
+    "plot_robust_location",
     "plot_shares",
     "plot_vanishing_gradient",
+    "robust_location",
     "vanishing_gradient",
 ]

@@ -336,6 +336,7 @@ _SYSTEMS = (
             ("lr_generator", 2e-4),
             ("beta1", 0.5),
             ("beta2", 0.999),
+            ("steps", 8000),
         ),
     ),
     # One for each adversarial objective: adding an entry there adds a system here.

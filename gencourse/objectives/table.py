@@ -26,7 +26,7 @@ from gencourse.objectives.variational import variational_losses
 __all__ = ["TABLE"]
 
 F_GANS = ("kl", "reverse-kl", "pearson", "neyman", "squared-hellinger", "jeffreys", "js", "gan")
-UNBOUNDED = ("neyman",)
+UNBOUNDED = ("reverse-kl", "neyman")
 # Critics of metrics are trained nearer to their optimum: two steps for each of the generator.
 METRIC = {"discriminator_steps": 2}
 
@@ -58,8 +58,8 @@ TABLE = (
             critic_loss=variational_losses(F_DIVERGENCES[name])[0],
             generator_loss=variational_losses(F_DIVERGENCES[name])[1],
             activation=F_DIVERGENCES[name].activation,
-            # Neyman's divergence is infinite where fakes have no data around them; a critic that
-            # is Lipschitz measures how far they are.
+            # These two are infinite where fakes have no data around them, and a critic without
+            # bounds runs away; one that is Lipschitz measures how far off the fakes are.
             constraint=SpectralNorm if name in UNBOUNDED else None,
             settings={"clip_gradient": 1.0} | ({"bound": 10.0} if name in UNBOUNDED else {}),
         )
@@ -145,7 +145,7 @@ TABLE = (
         generator_needs=("real",),
         regulariser=partial(GradientPenalty, witness=kernels.witness),
         critic="features",
-        settings=METRIC | {"weight": 0.1},
+        settings=METRIC | {"weight": 0.1, "batch": 128},
     ),
     Objective(
         name="sn-smmd-gan",
@@ -158,7 +158,7 @@ TABLE = (
         regulariser=kernels.ScaledKernel,
         constraint=SpectralNorm,
         critic="features",
-        settings=METRIC | {"weight": 1.0, "bound": 1.0, "features": 1},
+        settings=METRIC | {"weight": 1.0, "bound": 10.0},
     ),
     Objective(
         name="tv-gan",
@@ -189,7 +189,7 @@ TABLE = (
         generator_needs=("samples",),
         regulariser=stein.DataSlope,
         critic="energy",
-        settings={"weight": 0.1},
+        settings={"weight": 0.005, "steps": 5000},
     ),
     Objective(
         name="cramer-gan",

@@ -73,6 +73,9 @@ PLOTS: dict[str, Callable[[Axes | None], Axes]] = {
     ),
     "mode_collapse": lambda ax: failures.plot_mode_collapse(collapse(), "one", ax=ax),
     "mode_mixture": lambda ax: failures.plot_mode_mixture(SHARES, ax=ax),
+    "robust_location": lambda ax: failures.plot_robust_location(
+        failures.robust_location([], n=50, d=2), ax=ax
+    ),
     "shares": lambda ax: failures.plot_shares(oscillation(), ax=ax),
     "vanishing_gradient": lambda ax: failures.plot_vanishing_gradient(
         failures.vanishing_gradient(steps=5, every=5), ax=ax

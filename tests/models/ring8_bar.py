@@ -17,6 +17,7 @@ SECONDS = 60.0
 MODES = 8
 QUALITY = 0.85  # share of samples within 3σ of a centre; of the data themselves 0.989
 LARGEST_SHARE = 2.0  # of the fullest mode, in fair shares
+SMOOTH_QUALITY, SMOOTH_W1 = 0.7, 0.25  # of models that must leave mass between the modes
 W1 = 0.3  # at n = 2000, where two sets of real samples are about 0.1 apart
 
 
@@ -53,13 +54,13 @@ def median(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: statistics.median(r[name] for r in results) for name in results[0]}
 
 
-def shortcomings(result: Mapping[str, float]) -> list[str]:
+def shortcomings(result: Mapping[str, float], *, smooth: bool = False) -> list[str]:
     """Name every part of the bar that a result misses."""
     met = {
         "modes": result["modes"] >= MODES,
-        "quality": result["quality"] >= QUALITY,
+        "quality": result["quality"] >= (SMOOTH_QUALITY if smooth else QUALITY),
         "largest_share": result["largest_share"] <= LARGEST_SHARE,
-        "w1": result["w1"] <= W1,
+        "w1": result["w1"] <= (SMOOTH_W1 if smooth else W1),
         "seconds": result.get("seconds", 0.0) <= SECONDS,
     }
     return [name for name, is_met in met.items() if not is_met]
