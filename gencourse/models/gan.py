@@ -269,6 +269,16 @@ class AdversarialModel(GenerativeModel):
         """Samples as the critic sees them: images are moved about a little."""
         return jitter(x, self.settings.jitter, generator=generator) if x.ndim > 2 else x
 
+    def turn(self, real: Tensor, fake: Tensor, generator: torch.Generator | None = None) -> Turn:
+        """Show the critic real and fake samples, and collect what it says of them."""
+        with torch.no_grad():
+            real, fake = self.seen(torch.cat([real, fake]), generator).split(len(real))
+        if self.settings.normalised:  # over a batch: neither may see the other's statistics
+            at_real, at_fake = self.discriminator(real), self.discriminator(fake)
+        else:
+            at_real, at_fake = self.discriminator(torch.cat([real, fake])).split(len(real))
+        return Turn(self.discriminator, real, fake, at_real, at_fake, generator)
+
     def discriminator_step(
         self,
         real: Tensor,
@@ -279,14 +289,9 @@ class AdversarialModel(GenerativeModel):
         """Improve the discriminator on a batch of real samples and of noise; return its loss."""
         with torch.no_grad():
             fake = self.generator(z)
-            real, fake = self.seen(torch.cat([real, fake]), generator).split(len(real))
-        if self.settings.normalised:  # neither may see the other's statistics
-            at_real, at_fake = self.discriminator(real), self.discriminator(fake)
-        else:
-            at_real, at_fake = self.discriminator(torch.cat([real, fake])).split(len(real))
-        loss = self.objective.critic_loss(at_real, at_fake)
+        turn = self.turn(real, fake, generator)
+        loss = self.objective.critic_loss(turn.at_real, turn.at_fake)
         if self.regulariser is not None:
-            turn = Turn(self.discriminator, real, fake, at_real, at_fake, generator)
             loss = self.regulariser(loss, turn)
         descend(loss, optimiser, clip=self.settings.clip_gradient)
         if self.constraint is not None:
@@ -307,13 +312,19 @@ class AdversarialModel(GenerativeModel):
         """
         with nets.frozen(self.discriminator):
             fake = self.seen(self.generator(z), generator)
-            needs: dict[str, Tensor] = {"samples": fake}
-            if real is not None:
-                needs["real"] = self.discriminator(self.seen(real, generator))
-            extras = [needs[name] for name in self.objective.generator_needs]
-            loss = self.objective.generator_loss(self.discriminator(fake), *extras)
+            more = self.needed(fake, real, generator)
+            loss = self.objective.generator_loss(self.discriminator(fake), *more)
             descend(loss, optimiser, clip=self.settings.clip_gradient)
         return loss.detach()
+
+    def needed(
+        self, fake: Tensor, real: Tensor | None, generator: torch.Generator | None
+    ) -> list[Tensor]:
+        """What the generator's loss needs besides the critic's outputs on the fakes."""
+        found = {"samples": fake}
+        if real is not None:
+            found["real"] = self.discriminator(self.seen(real, generator))
+        return [found[name] for name in self.objective.generator_needs]
 
     def critic(self, x: Tensor) -> Tensor:
         r"""What the critic says of samples: D(x), T(x) or f(x), as its paper calls it.
