@@ -1,7 +1,8 @@
 """Games whose critic is an autoencoder: an energy, low where samples are restored well.
 
-The network returns ``(n, 1 + k)`` numbers: L(x) = mean |x - decode(encode(x))|, or its square,
-and the code of k numbers (:class:`gencourse.nets.AutoencoderCritic`).
+The network returns ``(n, 1 + k)`` numbers: L(x), the root mean square error of a restored sample,
+and its code of k numbers (:class:`gencourse.nets.AutoencoderCritic`). The critic descends E L(x);
+the models differ in how it pushes fakes up.
 """
 
 from __future__ import annotations
@@ -14,15 +15,14 @@ from gencourse.objectives.base import Regulariser, Turn
 
 __all__ = [
     "Equilibrium",
+    "Margin",
     "generator_reconstruction",
-    "margin_loss",
     "pull_away",
     "reconstruction",
     "reconstruction_loss",
     "repelled_reconstruction",
 ]
 
-MARGIN = 1.0
 PULL_AWAY = 0.1  # weight of the term in the generator's loss
 GAMMA = 0.75  # diversity ratio of BEGAN: E L(G(z)) / E L(x)
 
@@ -32,12 +32,9 @@ def reconstruction(output: Tensor) -> Tensor:
     return output[:, 0]
 
 
-def margin_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """E L(x) + E max(0, m - L(G(z))): fakes are pushed up to the margin m, and no further.
-
-    J. Zhao, M. Mathieu & Y. LeCun 2017, *Energy-based generative adversarial networks*, eq. 1.
-    """
-    return reconstruction(real).mean() + (MARGIN - reconstruction(fake)).relu().mean()
+def reconstruction_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """E L(x): what the critic does for the data."""
+    return reconstruction(real).mean()
 
 
 def pull_away(codes: Tensor) -> Tensor:
@@ -63,14 +60,22 @@ def repelled_reconstruction(fake: Tensor) -> Tensor:
     return reconstruction(fake).mean() + PULL_AWAY * pull_away(fake[:, 1:])
 
 
-def reconstruction_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """E L(x): what is left of BEGAN's critic where the balance k is 0."""
-    return reconstruction(real).mean()
-
-
 def generator_reconstruction(fake: Tensor) -> Tensor:
     """E L(G(z)): the generator makes samples that the autoencoder restores."""
     return reconstruction(fake).mean()
+
+
+class Margin(Regulariser):
+    """E max(0, m - L(G(z))): fakes are pushed up to the margin m, and no further.
+
+    J. Zhao, M. Mathieu & Y. LeCun 2017, *Energy-based generative adversarial networks*, eq. 1. The
+    weight is m, which should be below the error of restoring nothing but the mean: a critic
+    that cannot reach the margin gives up the data.
+    """
+
+    def forward(self, loss: Tensor, turn: Turn) -> Tensor:
+        """Return the loss with the hinge of the fakes."""
+        return loss + (self.weight - reconstruction(turn.at_fake)).relu().mean()
 
 
 class Equilibrium(Regulariser):

@@ -1,4 +1,4 @@
-"""The bar on digits: that it can be missed; `gan` draws digits, all ten, and not copies."""
+"""The bar on digits: that it can be missed, and that every system of images meets it."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ def test_distances_see_collapse_and_copies() -> None:
 def test_gan_draws_digits() -> None:
     """1500 of the default 4000 steps: about half a minute.
 
-    Seeds 0 and 1 gave: recognised 0.69 and 0.70 (new digits 0.98, the Gaussian 0.09); rarest
-    class 0.079 and 0.084; FID 12.0 and 12.2 (training digits 0.6, the Gaussian 103); W2 3.25
-    and 3.21 (independent Gaussian pixels 4.45, the Gaussian 3.62, training digits 2.8 to 3.1);
-    nearest training digit, 1 % quantile, 1.53 and 1.49 (new digits 1.23); no copies.
+    Seed 0 gave: recognised 0.90 (new digits 0.98, the Gaussian 0.09); rarest class 0.076; FID
+    1.8 (training digits 0.6, the Gaussian 103); W2 3.04 (independent Gaussian pixels 4.45,
+    the Gaussian 3.62, training digits 2.8 to 3.1); nearest training digit, 1 % quantile, 1.14
+    (new digits 1.23); no copies.
     """
     model = gencourse.build("gan", digits_bar.digits(), seed=0)
     begun = time.process_time()
@@ -120,34 +120,41 @@ def test_gan_draws_digits() -> None:
     print(found)
     assert drawn.shape == (2000, 1, 8, 8)
     assert drawn.abs().max() <= 1
-    assert found["recognised"] > 0.6
+    assert found["recognised"] > 0.8
     assert found["rarest"] > 0.03
-    assert found["fid"] < 20
-    assert found["W2"] < 3.45
-    assert found["W2"] < distance(gaussian_pixels()) - 0.8
-    # Not copies: new digits by human hands are nearer to the training digits than these.
-    assert found["nearest"] > 1.0
+    assert found["fid"] < 6
+    assert found["W2"] < 3.3
+    assert found["W2"] < distance(gaussian_pixels()) - 1
+    # Not copies: new digits by human hands are about as near to the training digits as these.
+    assert found["nearest"] > 0.9
     assert memorisation(drawn, TRAIN).share < 0.01
     assert seconds < 60
 
 
-# ----------------------------------------------------------------- the others
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+def test_one_cluster_of_noise_leaves_images_between_the_classes() -> None:
+    """The same game with connected noise; 2000 steps are enough to tell."""
+    recognised = {}
+    for components in (1, 100):
+        model = gencourse.build("gan", digits_bar.digits(), components=components)
+        model.fit(digits_bar.digits(), steps=2000, progress=False)
+        recognised[components] = digits_bar.measure(model, 0)["recognised"]
+    print(recognised)
+    assert recognised[100] > recognised[1] + 0.08
+
+
+# ----------------------------------------------------------------- all of them
 
 # What these teach on images is that they fail: one Gaussian, and codes without a law.
 FAILURES = {"cholesky", "ae"}
-# Adversarial models are tested on images by themselves, above.
-ADVERSARIAL = {s.slug for s in gencourse.systems() if s.family == "Adversarial"}
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "slug",
-    [
-        s.slug
-        for s in gencourse.systems()
-        if "images" in s.kinds and s.slug not in FAILURES | ADVERSARIAL
-    ],
+    [s.slug for s in gencourse.systems() if "images" in s.kinds and s.slug not in FAILURES],
 )
 def test_every_system_draws_digits(slug: str) -> None:
     """Default settings, median of three seeds."""

@@ -79,7 +79,8 @@ def test_bounded_critics_find_the_total_variation() -> None:
 def test_the_margin_leaves_high_energies_alone() -> None:
     real = torch.tensor([[0.2, 9.0], [0.4, 9.0]])
     fake = torch.tensor([[0.5, 9.0], [3.0, 9.0]], requires_grad=True)
-    loss = energy.margin_loss(real, fake)
+    loss = OBJECTIVES["ebgan"].critic_loss(real, fake)
+    loss = energy.Margin(1.0)(loss, Turn(nn.Identity(), real, fake, real, fake))
     assert loss.item() == pytest.approx(0.3 + 0.25)
     (gradient,) = torch.autograd.grad(loss, fake)
     assert gradient.tolist() == [[-0.5, 0.0], [0.0, 0.0]]
