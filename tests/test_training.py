@@ -251,12 +251,12 @@ def test_an_interrupt_within_a_step_does_no_harm(tmp_path: Path) -> None:
     model = gencourse.build("gan", data, **SMALL)
     original, calls = model.generator_step, 0
 
-    def fails(*args: Any) -> Tensor:
+    def fails(*args: Any, **more: Any) -> Tensor:
         nonlocal calls
         calls += 1
         if calls == 31:
             raise KeyboardInterrupt
-        return original(*args)
+        return original(*args, **more)
 
     model.generator_step = fails  # type: ignore[method-assign, assignment]
     with pytest.raises(KeyboardInterrupt):

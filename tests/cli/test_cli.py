@@ -396,4 +396,4 @@ def test_the_installed_command() -> None:
     )
     assert result.returncode == 2
     assert result.stdout == ""
-    assert result.stderr.strip() == "error: unknown system 'gna'; did you mean 'gan'?"
+    assert result.stderr.strip() == "error: unknown system 'gna'; did you mean 'gan' or 'wgan' or 'sngan'?"

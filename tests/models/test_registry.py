@@ -29,6 +29,7 @@ PAIRS = tuple(
     for name in DATA
     if ("images" if name == "digits" else "points") in system.kinds
 )
+OF_POINTS = tuple(slug for slug, name in PAIRS if name == "ring8")
 # Enough of each to train in a moment.
 SMALL: dict[str, dict[str, Any]] = {
     "made": {"components": 2, "width": 6, "depth": 1, "batch": 8},
@@ -200,7 +201,7 @@ def test_a_broken_run_is_resumed_to_the_same_numbers(tmp_path: Path, slug: str) 
     assert torch.equal(x, y)
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", OF_POINTS)
 def test_the_seeds_decide_everything_and_the_global_generator_nothing(slug: str) -> None:
     dataset = data.load("ring8")
 
@@ -235,7 +236,7 @@ def test_sampling_changes_nothing(slug: str) -> None:
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", OF_POINTS)
 def test_a_model_for_tensors(slug: str) -> None:
     """Data need not come from a data set: three dimensions, 50 points, in float64."""
     x = torch.randn(50, 3, dtype=torch.float64, generator=generator())
@@ -245,7 +246,7 @@ def test_a_model_for_tensors(slug: str) -> None:
     assert model.sample(4).dtype == torch.float32
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", OF_POINTS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_log_density_or_a_clear_no(slug: str, dtype: torch.dtype) -> None:
     model = trained(slug)
@@ -274,7 +275,7 @@ def test_log_densities_have_gradients(slug: str) -> None:
     assert torch.autograd.gradcheck(model.log_prob, (x,), eps=1e-6, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", OF_POINTS)
 @pytest.mark.parametrize("n", [0, -1, 2.0, True, "3", None])
 def test_a_number_of_samples_that_makes_no_sense(slug: str, n: Any) -> None:
     model = gencourse.build(slug, torch.zeros(1, 2), **SMALL[slug])
@@ -291,8 +292,8 @@ def test_a_number_of_samples_that_makes_no_sense(slug: str, n: Any) -> None:
         ("gan", {"widht": 3}, "'gan' has no hyperparameter 'widht'; did you mean 'width'"),
         (
             "gan",
-            {"components": 3},
-            "'gan' has no hyperparameter 'components'; .*it takes objective",
+            {"bins": 3},
+            "'gan' has no hyperparameter 'bins'; .*it takes objective",
         ),
         ("gmm", {"width": 3}, "it takes components, ridge, steps"),
         ("gan", {"width": 0}, "width must be above 0, not 0"),
@@ -539,7 +540,7 @@ def test_the_bomb_is_real(tmp_path: Path) -> None:
     ("change", "error", "complaint"),
     [
         ({"slug": "gnn"}, KeyError, "unknown system 'gnn'"),
-        ({"slug": "gan"}, ValueError, "'gan' has no hyperparameter 'components'"),
+        ({"slug": "gan"}, ValueError, "'gan' has no hyperparameter 'ridge'"),
         ({"format": 99, "gencourse": "9.0"}, ValueError, "by gencourse 9.0 in format 99, but"),
         ({"event_shape": [3]}, ValueError, "the saved tensors do not fit this model"),
         ({"state": {}}, ValueError, "the saved tensors do not fit this model"),

