@@ -396,4 +396,5 @@ def test_the_installed_command() -> None:
     )
     assert result.returncode == 2
     assert result.stdout == ""
-    assert result.stderr.strip() == "error: unknown system 'gna'; did you mean 'gan' or 'wgan' or 'sngan'?"
+    hint = "did you mean 'gan' or 'wgan' or 'sngan'?"
+    assert result.stderr.strip() == f"error: unknown system 'gna'; {hint}"
