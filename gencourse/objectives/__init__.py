@@ -31,9 +31,9 @@ __all__ = [
 
 #: Every objective by its name, in the order of the course.
 OBJECTIVES: Mapping[str, Objective] = MappingProxyType({o.name: o for o in TABLE})
-#: The minimax game as written: the generator descends log(1 - D(G(z))).
+#: The minimax game as written, whose generator descends log(1 - D(G(z))).
 GAN_MINIMAX = OBJECTIVES["gan-minimax"]
-#: The log-D trick: the generator descends -log D(G(z)).
+#: The game with the log-D trick, whose generator descends -log D(G(z)).
 GAN = OBJECTIVES["gan"]
 
 

@@ -118,7 +118,8 @@ class Objective:
     critic_loss: Callable[[Tensor, Tensor], Tensor]
     generator_loss: Callable[..., Tensor]
     generator_needs: tuple[str, ...] = ()
-    activation: Callable[[Tensor], Tensor] = identity
+    # A factory, or the function would become a method of the class.
+    activation: Callable[[Tensor], Tensor] = field(default_factory=lambda: identity)
     regulariser: Callable[[float], Regulariser] | None = None
     constraint: Callable[[float], Constraint] | None = None
     critic: str = "score"
