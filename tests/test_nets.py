@@ -129,3 +129,18 @@ def test_freezing_ends_even_after_an_error() -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         fails()
     assert [p.requires_grad for p in network.parameters()] == wanted
+
+
+def test_weights_of_a_seed_leave_the_global_generator_alone() -> None:
+    """An integer or a generator decides; two uses of one generator differ."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    source = torch.Generator().manual_seed(1)
+    weights = []
+    for seed in (1, 1, 2, source, source):
+        with nets.weights_from(seed):
+            weights.append(nets.mlp(2, 1, width=3).state_dict()["0.weight"])
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(weights[0], weights[1])
+    assert len({tuple(w.flatten().tolist()) for w in weights}) == 4

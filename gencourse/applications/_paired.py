@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from gencourse import nets, objectives
 from gencourse._device import device as choose_device
 from gencourse._validate import below_one, not_negative, points, positive
-from gencourse.applications._trainable import Trainable, weights_from
+from gencourse.applications._trainable import Trainable
 from gencourse.training import History, Stateful, adam, averaged, descend, train
 
 __all__ = ["PairedModel", "PairedSettings"]
@@ -130,7 +130,7 @@ class PairedModel(Trainable):
                 )
         self.source_shape, self.target_shape = tuple(source_shape), tuple(target_shape)
         s = self.settings
-        with weights_from(seed):
+        with nets.weights_from(seed):
             self.generator = self._generator()
             self.discriminator = None
             if s.objective is not None:

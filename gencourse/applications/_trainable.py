@@ -5,22 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Trainable", "weights_from"]
-
-
-@contextmanager
-def weights_from(seed: int) -> Iterator[None]:
-    """Context in which initial weights come from ``seed``; the global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
+__all__ = ["Trainable"]
 
 
 class Trainable(nn.Module):

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from gencourse import nets, objectives
 from gencourse._device import device as choose_device
 from gencourse._validate import below_one, positive
-from gencourse.applications._trainable import Trainable, weights_from
+from gencourse.applications._trainable import Trainable
 from gencourse.data.base import ImageDataset
 from gencourse.training import History, adam, averaged, descend, resident, train
 
@@ -152,7 +152,7 @@ class ConditionalGAN(Trainable):
         positive(classes, "classes", integer=True)
         self.event_shape, self.classes = tuple(event_shape), classes
         s = self.settings
-        with weights_from(seed):
+        with nets.weights_from(seed):
             self.generator = nets.dcgan_generator(s.latent + classes, event_shape, width=s.width)
             self.discriminator = ProjectionDiscriminator(event_shape, classes, width=s.width)
         self.average = averaged(self.generator, s.averaging)

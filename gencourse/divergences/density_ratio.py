@@ -224,9 +224,7 @@ def _split(cloud: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 def _network(inputs: int, width: int, depth: int, generator: torch.Generator) -> nn.Sequential:
     """Build D, zero everywhere; its weights are drawn with a seed from the generator."""
-    from gencourse.nets import energy_network
+    from gencourse.nets import energy_network, weights_from
 
-    seed = torch.randint(2**31, (), generator=generator, device=generator.device)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(seed))
+    with weights_from(generator):
         return energy_network((inputs,), width=width, depth=depth)

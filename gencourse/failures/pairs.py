@@ -165,8 +165,7 @@ def normal_cdf(x: float) -> float:
 
 def untrained(build: Callable[[], nn.Sequential], seed: int) -> nn.Sequential:
     """Build a network with weights of this seed; torch's global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with nets.weights_from(seed):
         return build().eval()
 
 

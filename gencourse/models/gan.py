@@ -167,6 +167,7 @@ class AdversarialModel(GenerativeModel):
         "batch": 64,
         "beta1": 0.0,
         "beta2": 0.99,
+        "steps": 6000,
     }
     settings: AdversarialSettings
     centres: Tensor

@@ -251,7 +251,5 @@ def share(value: float, name: str) -> None:
 
 def _critic(inputs: int, width: int, depth: int, generator: torch.Generator) -> nn.Sequential:
     """Build D; its weights are drawn with a seed from the generator."""
-    seed = torch.randint(2**31, (), generator=generator, device=generator.device)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(seed))
+    with nets.weights_from(generator):
         return nets.mlp(inputs, 1, width=width, depth=depth)

@@ -16,6 +16,7 @@ from gencourse._device import device as choose_device
 from gencourse._validate import points, unknown_name
 from gencourse.data.base import Dataset
 from gencourse.models.base import FORMAT
+from gencourse.nets import weights_from
 from gencourse.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -468,10 +469,7 @@ def build(
     else:
         event_shape = tuple(points(data, "data").shape[1:])
     where = choose_device(device)
-    with torch.random.fork_rng(devices=[]):
-        # Weights are drawn on the CPU, so that a seed means the same model on any device; and
-        # torch.manual_seed would also reset the generators of the GPUs.
-        torch.default_generator.manual_seed(seed)
+    with weights_from(seed):
         model = system.model_class().create(system, event_shape, hyperparameters)
     return model.to(where)
 

@@ -15,7 +15,7 @@ from gencourse.nets.masked import MaskedLinear, MaskedMLP
 from gencourse.nets.masked_convolution import Dropout, MaskedConv2d, MaskedConvolutions
 from gencourse.nets.mixtures import DiscretisedLogistics, MixtureOfGaussians, cooled, spread_out
 from gencourse.nets.mlp import mlp
-from gencourse.nets.parameters import frozen, parameter_count
+from gencourse.nets.parameters import frozen, parameter_count, weights_from
 from gencourse.nets.residual import ResidualConvolutions
 from gencourse.nets.spectral import SpectralNormalisation, spectral_norm
 from gencourse.nets.time import TimeFeatures, TimeMLP
@@ -52,4 +52,5 @@ __all__ = [
     "patch_discriminator",
     "spectral_norm",
     "spread_out",
+    "weights_from",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
-__all__ = ["frozen", "parameter_count"]
+__all__ = ["frozen", "parameter_count", "weights_from"]
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -30,3 +31,18 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for p in parameters:
             p.requires_grad_(True)
+
+
+@contextmanager
+def weights_from(seed: int | torch.Generator) -> Iterator[None]:
+    """Context in which new networks draw their weights with this seed.
+
+    Torch's global generator stays as it was. Weights are drawn on the CPU, so that a seed means
+    the same network on any device; :func:`torch.manual_seed` would also reset the generators of
+    the GPUs. A generator, on any device, gives a seed of its own.
+    """
+    if isinstance(seed, torch.Generator):
+        seed = int(torch.randint(2**31, (), generator=seed, device=seed.device))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

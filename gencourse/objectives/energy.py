@@ -24,7 +24,9 @@ __all__ = [
 ]
 
 PULL_AWAY = 0.1  # weight of the term in the generator's loss
-GAMMA = 0.75  # diversity ratio of BEGAN: E L(G(z)) / E L(x)
+# Diversity ratio of BEGAN, E L(G(z)) / E L(x) in equilibrium. At the 0.75 of the paper's training
+# runs the digits collapse to one.
+GAMMA = 1.0
 
 
 def reconstruction(output: Tensor) -> Tensor:

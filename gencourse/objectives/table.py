@@ -97,6 +97,7 @@ TABLE = (
         regulariser=energy.Equilibrium,
         critic="autoencoder",
         settings={"weight": 1e-3},
+        image_settings={"weight": 0.5, "depth": 1, "lr_generator": 3e-4},
     ),
     Objective(
         name="wgan",

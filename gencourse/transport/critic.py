@@ -172,16 +172,14 @@ def _network(
     inputs: int, width: int, depth: int, spectral: bool, generator: torch.Generator
 ) -> nn.Sequential:
     """Build the critic; its weights are drawn with a seed from the generator."""
-    from gencourse.nets import mlp
+    from gencourse.nets import mlp, spectral_norm, weights_from
 
-    seed = torch.randint(2**31, (), generator=generator, device=generator.device)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(seed))
+    with weights_from(generator):
         network = mlp(inputs, 1, width=width, depth=depth, activation=nn.LeakyReLU)
         if spectral:
             for layer in network:
                 if isinstance(layer, nn.Linear):
-                    nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=2)
+                    spectral_norm(layer)
     return network
 
 

@@ -118,7 +118,7 @@ def test_the_balance_moves_as_it_should() -> None:
     turn = Turn(nn.Identity(), at_real, at_fake, at_real, at_fake)
     loss = OBJECTIVES["began"].critic_loss(at_real, at_fake)
     assert balance(loss, turn).item() == pytest.approx(3.0)  # k = 0
-    assert balance.k.item() == pytest.approx(0.5 * (0.75 * 3 - 1.25))
+    assert balance.k.item() == pytest.approx(0.5 * (energy.GAMMA * 3 - 1.25))
     k = balance.k.item()
     assert balance(loss, turn).item() == pytest.approx(3.0 - k * 1.25)
     for _ in range(10):
