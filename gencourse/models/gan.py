@@ -151,14 +151,16 @@ class AdversarialModel(GenerativeModel):
     ----------
     generator : nn.Sequential
         G: noise z of shape ``(n, latent)`` to samples of shape ``(n, *event_shape)``.
-    discriminator : nn.Sequential
-        Samples to logits of shape ``(n, 1)``; D(x) is their sigmoid.
+    discriminator : nn.Module
+        Samples to the critic's outputs, such as logits of shape ``(n, 1)``; :meth:`critic` turns
+        them into what the paper calls D(x).
     average : AveragedModel
         The generator with averaged weights; ``sample`` draws from it.
     """
 
     Settings = AdversarialSettings
-    # Convolutional networks, more noise to draw from, smaller batches, no momentum.
+    # Convolutional networks, noise in clusters and more of it, images that are moved about,
+    # smaller batches, no momentum.
     IMAGE_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "latent": 32,
         "components": 100,
