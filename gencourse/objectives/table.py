@@ -149,7 +149,7 @@ TABLE = (
         generator_needs=("real",),
         regulariser=partial(GradientPenalty, witness=kernels.witness),
         critic="features",
-        settings=METRIC | {"weight": 0.1, "batch": 128},
+        settings=METRIC | {"weight": 0.1, "batch": 128, "steps": 3000},
     ),
     Objective(
         name="sn-smmd-gan",
@@ -162,7 +162,7 @@ TABLE = (
         regulariser=kernels.ScaledKernel,
         constraint=SpectralNorm,
         critic="features",
-        settings=METRIC | {"weight": 1.0, "bound": 10.0},
+        settings=METRIC | {"weight": 1.0, "bound": 10.0, "steps": 3500},
     ),
     Objective(
         name="tv-gan",
@@ -205,6 +205,6 @@ TABLE = (
         generator_needs=("real",),
         regulariser=partial(GradientPenalty, witness=cramer.surrogate),
         critic="features",
-        settings=METRIC | {"weight": 0.1},
+        settings=METRIC | {"weight": 0.1, "steps": 3500},
     ),
 )
