@@ -137,7 +137,7 @@ TABLE = (
         critic_loss=wasserstein.hinge_loss,
         generator_loss=wasserstein.generator_loss,
         constraint=SpectralNorm,
-        settings={"bound": 10.0},
+        settings=METRIC | {"bound": 10.0},
     ),
     Objective(
         name="mmd-gan",
