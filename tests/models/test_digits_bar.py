@@ -146,8 +146,9 @@ def test_one_cluster_of_noise_leaves_images_between_the_classes() -> None:
 
 # ----------------------------------------------------------------- all of them
 
-# What these teach on images is that they fail: one Gaussian, and codes without a law.
-FAILURES = {"cholesky", "ae"}
+# What these teach on images is that they fail: one Gaussian, codes without a law, and a critic
+# that saturates.
+FAILURES = {"cholesky", "ae", "tv-gan"}
 
 
 @pytest.mark.nightly
