@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "at_most_one",
     "below_one",
+    "check_hyperparameters",
     "finite",
     "generator_on",
     "not_negative",
@@ -86,6 +89,25 @@ def below_one(value: float, name: str) -> None:
     """Raise ``ValueError`` unless ``value`` is a number in [0, 1), such as a rate of decay."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise ValueError(f"{name} must be a number in [0, 1), not {value!r}")
+
+
+def at_most_one(value: float, name: str) -> None:
+    """Raise ``ValueError`` unless ``value`` is a number in (0, 1], such as a share."""
+    positive(value, name)
+    if value > 1:
+        raise ValueError(f"{name} must be at most 1, not {value!r}")
+
+
+def check_hyperparameters(owner: str, given: Iterable[str], settings: type) -> None:
+    """Raise ``ValueError`` for a name that is no field of a dataclass of settings."""
+    known = [f.name for f in dataclasses.fields(settings)]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(
+                f"{owner} has no hyperparameter {name!r}; {hint}it takes {', '.join(known)}"
+            )
 
 
 def generator_on(generator: torch.Generator | None, seed: int = 0) -> torch.Generator:

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import nets, objectives
 from gencourse._device import device as choose_device
-from gencourse._validate import below_one, not_negative, points, positive
+from gencourse._validate import at_most_one, below_one, not_negative, points, positive
 from gencourse.applications._trainable import Trainable
 from gencourse.training import History, Stateful, adam, averaged, descend, train
 
@@ -85,8 +85,7 @@ class PairedSettings:
             below_one(getattr(self, name), name)
         if self.objective is None and self.pixel_weight == 0:
             raise ValueError("without an objective and with pixel_weight 0 there is no loss")
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
 
 
 class PairedModel(Trainable):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from gencourse._validate import check_hyperparameters
 
 __all__ = ["Trainable"]
 
@@ -28,15 +29,7 @@ class Trainable(nn.Module):
 
     def __init__(self, hyperparameters: Mapping[str, Any]) -> None:
         super().__init__()
-        known = [f.name for f in dataclasses.fields(self.Settings)]
-        for name in hyperparameters:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise ValueError(
-                    f"{type(self).__name__} has no hyperparameter {name!r}; {hint}"
-                    f"it takes {', '.join(known)}"
-                )
+        check_hyperparameters(type(self).__name__, hyperparameters, self.Settings)
         self.settings: Any = self.Settings(**hyperparameters)
         # Follows the networks from device to device, and tells where to put new tensors.
         self.register_buffer("_anchor", torch.empty(0), persistent=False)

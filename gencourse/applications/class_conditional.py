@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import nets, objectives
 from gencourse._device import device as choose_device
-from gencourse._validate import below_one, positive
+from gencourse._validate import at_most_one, below_one, positive
 from gencourse.applications._trainable import Trainable
 from gencourse.data.base import ImageDataset
 from gencourse.training import History, adam, averaged, descend, resident, train
@@ -95,8 +95,7 @@ class ConditionalSettings:
             positive(getattr(self, name), name)
         for name in ("beta1", "beta2"):
             below_one(getattr(self, name), name)
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
 
 
 class ConditionalGAN(Trainable):

@@ -149,7 +149,7 @@ def density_ratio(
     >>> bool((D(torch.tensor([[0.0], [1.0]])) - exact).abs().max() < 0.2)
     True
     """
-    from gencourse.training import adam, train
+    from gencourse.training import adam, descend, train
 
     x, y = points(x, "x"), points(y, "y")
     if x.shape[1:] != y.shape[1:]:
@@ -201,9 +201,7 @@ def density_ratio(
         if i % LOOK_EVERY == 0:
             look()
         value = loss(draw(learn_x), draw(learn_y))
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        optimiser.step()
+        descend(value, optimiser)
         schedule.step()
         return {"loss": value.detach(), "held out": held_out}
 

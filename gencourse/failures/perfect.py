@@ -20,7 +20,7 @@ from gencourse._validate import positive
 from gencourse.failures._draw import curves
 from gencourse.failures.pairs import Pair, untrained
 from gencourse.objectives import value
-from gencourse.training import adam, train
+from gencourse.training import adam, descend, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,9 +122,7 @@ def train_discriminator(
         x, g = pair.real(batch, generator), pair.fake(batch, generator)
         s_real, s_fake = D(torch.cat([x, g]).flatten(1)).split(batch)
         loss = -value(s_real, s_fake)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        descend(loss, optimiser)
         return {"loss": loss.detach()}
 
     train(

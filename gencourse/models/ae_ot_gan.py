@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import nets
-from gencourse._validate import positive
+from gencourse._validate import at_most_one, positive
 from gencourse.models.ae_ot import (
     LateSolver,
     Measurements,
@@ -77,8 +77,7 @@ class TransportGANSettings(TransportSettings):
                 f"{self.transport_share!r} + {self.adversarial_share!r}: the autoencoder needs "
                 "some steps too"
             )
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
 
 
 class TransportGAN(TransportAutoencoder):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import io
 import os
@@ -18,7 +17,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim.swa_utils import AveragedModel
 
 from gencourse._files import write_atomically
-from gencourse._validate import positive
+from gencourse._validate import check_hyperparameters, positive
 from gencourse.data.base import Dataset
 from gencourse.training import Engine, History, resident
 from gencourse.training.precision import compiled, lowered, precision_dtype
@@ -77,15 +76,7 @@ class GenerativeModel(nn.Module, ABC):
                 f"points of shape {event_shape}; `gencourse systems` says which take points"
             )
         given = {**dict(system.options), **hyperparameters}
-        known = [f.name for f in dataclasses.fields(cls.Settings)]
-        for name in given:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise ValueError(
-                    f"{system.slug!r} has no hyperparameter {name!r}; {hint}"
-                    f"it takes {', '.join(known)}"
-                )
+        check_hyperparameters(repr(system.slug), given, cls.Settings)
         # Numbers out of NumPy become Python's, which a saved file may hold.
         given = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
         return cls(system, event_shape, cls.default_settings(event_shape, **given))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from gencourse._validate import positive, unknown_name
+from gencourse._validate import at_most_one, positive, unknown_name
 from gencourse.data.quantisation import FINEST, dequantise, grey_level, quantise
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.pushforward import LOG_2PI, PushForward
@@ -80,8 +80,7 @@ class ContinuousSettings:
             positive(getattr(self, name), name, integer=True)
         for name in ("energy", "error", "lr", "clip", "averaging"):
             positive(getattr(self, name), name)
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
 
 
 class ContinuousFlow(PushForward):

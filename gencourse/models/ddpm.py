@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gencourse import samplers
-from gencourse._validate import points, positive
+from gencourse._validate import at_most_one, points, positive
 from gencourse.models._noising import time_network
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
@@ -110,8 +110,7 @@ class DiffusionSettings:
             positive(getattr(self, name), name, integer=True)
         for name in ("lr", "clip", "averaging"):
             positive(getattr(self, name), name)
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
         alpha_bars(self.schedule, self.T)
         if self.variance not in ("beta", "posterior"):
             raise ValueError(f"variance must be 'beta' or 'posterior', not {self.variance!r}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gencourse import nets, samplers
-from gencourse._validate import below_one, not_negative, points, positive
+from gencourse._validate import at_most_one, below_one, not_negative, points, positive
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
 from gencourse.training import History, averaged, exact, minimise
@@ -97,8 +97,7 @@ class EnergySettings:
         below_one(self.beta1, "beta1")
         for name in ("noise", "regulariser"):
             not_negative(getattr(self, name), name)
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
         if self.batch > self.chains:
             raise ValueError(
                 f"batch must be at most the number of chains, {self.chains}, not {self.batch}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from gencourse._validate import not_negative, points, positive, unknown_name
+from gencourse._validate import at_most_one, not_negative, points, positive, unknown_name
 from gencourse.data.augmentation import jitter
 from gencourse.data.quantisation import FINEST, dequantise, grey_level, quantise
 from gencourse.flows import (
@@ -94,8 +94,7 @@ class FlowSettings:
         for name in ("bound", "lr", "clip", "averaging", "temperature"):
             positive(getattr(self, name), name)
         not_negative(self.jitter, "jitter")
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
 
 
 class FlowModel(GenerativeModel):

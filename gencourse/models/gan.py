@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import nets, objectives
-from gencourse._validate import below_one, not_negative, positive
+from gencourse._validate import at_most_one, below_one, not_negative, positive
 from gencourse.data.augmentation import jitter
 from gencourse.models.base import GenerativeModel
 from gencourse.objectives import Turn
@@ -120,8 +120,7 @@ class AdversarialSettings:
             raise ValueError(f"head_start must not be negative, but is {self.head_start}")
         for name in ("beta1", "beta2"):
             below_one(getattr(self, name), name)
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
 
 
 def critic_network(

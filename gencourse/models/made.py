@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from gencourse._validate import below_one, not_negative, points, positive
+from gencourse._validate import at_most_one, below_one, not_negative, points, positive
 from gencourse.data.augmentation import jitter
 from gencourse.data.quantisation import FINEST, grey_level
 from gencourse.flows import Standardise
@@ -84,8 +84,7 @@ class AutoregressiveSettings:
             positive(getattr(self, name), name)
         below_one(self.dropout, "dropout")
         not_negative(self.jitter, "jitter")
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
 
 
 class AutoregressiveModel(GenerativeModel):

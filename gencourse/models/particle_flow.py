@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import divergences, nets
-from gencourse._validate import generator_on, not_negative, points, positive
+from gencourse._validate import at_most_one, generator_on, not_negative, points, positive
 from gencourse.divergences import FDivergence, flow_velocity, logistic_loss
 from gencourse.models._standardise import centre_and_scale
 from gencourse.training import History, adam, descend, exact, train
@@ -209,7 +209,7 @@ def particle_flow(
     positive(step_size, "step_size")
     positive(lr, "lr")
     not_negative(smoothing, "smoothing")
-    share(smoothed_share, "smoothed_share")
+    at_most_one(smoothed_share, "smoothed_share")
     generator = generator_on(generator)
     centre, scale = centre_and_scale(x.detach().float())
     data = (x.detach().float() - centre) / scale
@@ -240,13 +240,6 @@ def particle_flow(
     history = train(step, steps=moves, progress=progress, description=f"{f.title} flow")
     where = (centre + scale * torch.stack(states)).to(y)
     return FlowResult((centre + scale * particles).to(y), where, history)
-
-
-def share(value: float, name: str) -> None:
-    """Raise ``ValueError`` unless ``value`` is a number in (0, 1]."""
-    positive(value, name)
-    if value > 1:
-        raise ValueError(f"{name} must be at most 1, not {value!r}")
 
 
 def _critic(inputs: int, width: int, depth: int, generator: torch.Generator) -> nn.Sequential:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gencourse import nets, samplers
-from gencourse._validate import points, positive
+from gencourse._validate import at_most_one, points, positive
 from gencourse.models._noising import time_network
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
@@ -80,8 +80,7 @@ class BridgeSettings:
             positive(getattr(self, name), name)
         if self.N2 < 2:
             raise ValueError(f"N2 must be at least 2, not {self.N2}")
-        if self.averaging > 1:
-            raise ValueError(f"averaging must be at most 1, not {self.averaging!r}")
+        at_most_one(self.averaging, "averaging")
 
 
 class SchrodingerBridge(GenerativeModel):

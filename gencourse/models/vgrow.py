@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gencourse import divergences, nets
-from gencourse._validate import below_one, not_negative, positive
+from gencourse._validate import at_most_one, below_one, not_negative, positive
 from gencourse.data.augmentation import jitter
 from gencourse.models._standardise import centre_and_scale
 from gencourse.models.base import GenerativeModel
-from gencourse.models.particle_flow import RatioFlow, annealed_smoothing, move, share
+from gencourse.models.particle_flow import RatioFlow, annealed_smoothing, move
 from gencourse.training import History, Stateful, adam, averaged, descend, train
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class VGrowSettings:
         for name in ("smoothing", "jitter"):
             not_negative(getattr(self, name), name)
         for name in ("smoothed_share", "averaging"):
-            share(getattr(self, name), name)
+            at_most_one(getattr(self, name), name)
         for name in ("beta1", "beta2"):
             below_one(getattr(self, name), name)
 
