@@ -64,6 +64,17 @@ class Session:
             return eval(compile(ast.Expression(last.value), f"<{label}>", "eval"), self.names)
         return None
 
+    @staticmethod
+    def defined(code: str) -> list[str]:
+        """Names of the functions and classes that code defines, or that it assigns to."""
+        names = []
+        for node in ast.parse(code).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.append(node.name)
+            elif isinstance(node, ast.Assign):
+                names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+        return names
+
     def cell(self, name: str) -> Any:
         return self.run(self.cells[name].source, name)
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+#: Points of the whole set.
+TOTAL = 100
+
 RIGHT: dict[str, list[str]] = {
     "task1": [
         # logsigmoid
