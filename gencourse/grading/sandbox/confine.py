@@ -1,0 +1,123 @@
+"""What is done to a process before a student's code runs in it, besides its namespaces."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+from collections.abc import Mapping, Sequence
+
+from gencourse.grading.job import Limits
+from gencourse.grading.sandbox import landlock, linux, paths, seccomp
+
+__all__ = ["become", "environment", "filter_calls", "restrict_files", "set_limits"]
+
+_MB = 1024 * 1024
+#: Room beyond the memory limit before an allocation fails: for what is reserved and not used.
+_SLACK_MB = 512
+
+
+def environment(home: str, temporary: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return all that a kernel finds in its environment; of the owner's only where Python is."""
+    kept = {
+        name: inherited[name] for name in ("LD_LIBRARY_PATH", "PYTHONHASHSEED") if name in inherited
+    }
+    return kept | {
+        "PATH": inherited.get("PATH", "/usr/bin:/bin"),
+        "HOME": home,
+        "TMPDIR": temporary,
+        "USER": "student",
+        "LOGNAME": "student",
+        "LANG": "C.UTF-8",
+        "IPYTHONDIR": f"{temporary}/.ipython",
+        "MPLCONFIGDIR": f"{temporary}/.matplotlib",
+        "XDG_CACHE_HOME": f"{temporary}/.cache",
+        "OMP_NUM_THREADS": "1",
+        "MPLBACKEND": "agg",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "GENCOURSE_DEVICE": "cpu",
+        "GENCOURSE_GRADING": "1",
+    }
+
+
+def set_limits(limits: Limits, *, processes: int) -> None:
+    """Set the kernel's own limits; they hold for each process, and the walls are a little wide.
+
+    Parameters
+    ----------
+    limits : Limits
+    processes : int
+        How many processes and threads the user may have, those outside included where the user
+        is shared with them.
+    """
+    data_now = _data_bytes()
+    seconds = int(limits.total_seconds * (os.cpu_count() or 1)) + 60
+    walls = {
+        resource.RLIMIT_DATA: data_now + (limits.memory_mb + _SLACK_MB) * _MB,
+        resource.RLIMIT_FSIZE: limits.disk_mb * _MB,
+        resource.RLIMIT_CPU: seconds,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: 1024,
+        resource.RLIMIT_NPROC: processes,
+        resource.RLIMIT_MEMLOCK: 8 * _MB,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_NICE: 0,
+        resource.RLIMIT_RTPRIO: 0,
+    }
+    for which, wall in walls.items():
+        _, hard = resource.getrlimit(which)
+        if hard != resource.RLIM_INFINITY:
+            wall = min(wall, hard)
+        resource.setrlimit(which, (wall, wall))
+    try:
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("1000")  # if the machine runs out of memory, this goes first
+    except OSError:
+        pass
+
+
+def _data_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[5]) * resource.getpagesize()
+
+
+def become(user: int, *, keep: int | None = None) -> None:
+    """Change from root to a user and group of this number, with no groups and no capabilities."""
+    linux.keep_capability(keep is not None)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    linux.drop_capabilities(keep)
+
+
+def restrict_files(readable: list[str], writable: list[str]) -> None:
+    """Apply Landlock: for where there are no mounts of one's own."""
+    system = ["/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/version"]
+    cpus = ["/sys/devices/system/cpu", "/etc/passwd", "/etc/group", "/etc/hosts"]
+    landlock.restrict([*readable, *system, *cpus], writable, paths.DEVICES)
+
+
+def filter_calls(*, namespaces: bool) -> None:
+    """Apply the filter of system calls."""
+    signals_to = None if namespaces or landlock.keeps_signals() else os.getpid()
+    seccomp.install(
+        seccomp.program(unix_sockets=namespaces, attributes=namespaces, signals_to=signals_to)
+    )
+
+
+def reachable(user: int, folders: Sequence[str]) -> bool:
+    """Say whether a user that owns nothing may walk to folders and read them."""
+    for folder in folders:
+        place = os.path.realpath(folder)
+        while True:
+            try:
+                mode = os.stat(place).st_mode
+            except OSError:
+                return False
+            if not mode & 0o001 and stat.S_ISDIR(mode):
+                return False
+            if place == "/":
+                break
+            place = os.path.dirname(place)
+    return True
