@@ -8,25 +8,18 @@ import os
 import sys
 from pathlib import Path
 
-from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.preprocessors import (
     CheckCellMetadata,
-    ClearHiddenTests,
-    ClearMarkScheme,
     ClearOutput,
     OverwriteCells,
     OverwriteKernelspec,
 )
 
 from gencourse.grading.collect import HandInCollector
-from gencourse.grading.export import GradesCsv
-from gencourse.grading.preprocessors import (
-    Deduplicate,
-    DropTags,
-    GradesAndWaiting,
-    HideTestTracebacks,
-    Summary,
-)
+from gencourse.grading.preprocessors import Deduplicate, DropTags
+from gencourse.grading.reports.feedback import FeedbackPage, Grades
+from gencourse.grading.reports.late import LatePolicy
+from gencourse.grading.reports.tables import GradesCsv
 from gencourse.grading.session import COURSE_VARIABLE, GRADING_VARIABLE, STUB_MESSAGE
 
 c = get_config()  # noqa: F821
@@ -87,14 +80,20 @@ c.Autograde.sanitize_preprocessors = [
 ]
 
 # What students read afterwards: sentences, and no hidden check or rubric.
-c.GenerateFeedback.preprocessors = [
-    GradesAndWaiting,
-    ClearHiddenTests,
-    ClearMarkScheme,
-    HideTestTracebacks,
-    Summary,
-    CSSHTMLHeaderPreprocessor,
-]
+c.GenerateFeedback.exporter_class = FeedbackPage
+c.GenerateFeedback.preprocessors = [Grades]
+
+# What a late hand-in loses, in sets that have a due date (in formgrader: Manage Assignments).
+c.AssignLatePenalties.plugin_class = LatePolicy
+c.LatePolicy.grace_minutes = 15
+c.LatePolicy.percent_per_day = 10
+c.LatePolicy.most_percent = 50
+
+# Formgrader shows what students wrote in a browser that may do anything here: only text, cleaned
+# Markdown and PNG reach it. Formulas are MathML, so no script has to come from elsewhere.
+c.HTMLExporter.filters = {"markdown2html": "gencourse.grading.reports.markdown.markdown_filter"}
+c.HTMLExporter.mathjax_url = "data:text/javascript,"
+c.NbConvertBase.display_data_priority = ["image/png", "text/plain"]
 
 # Files from a learning platform: <student>_ps5.ipynb or <student>/ps5.ipynb.
 c.ZipCollectApp.collector_plugin = HandInCollector
