@@ -17,8 +17,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gencourse.grading.beside import Step, grad_of, raises, run_step
     from gencourse.grading.checks import Task
+    from gencourse.grading.helpers import (
+        Step,
+        beside,
+        grad_of,
+        is_module,
+        lend,
+        raises,
+        run_step,
+        state_of,
+    )
     from gencourse.grading.session import fresh, reference, running
     from gencourse.grading.values import (
         CheckFailed,
@@ -32,16 +41,20 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CheckFailed": "values",
-    "Step": "beside",
+    "Step": "helpers",
     "Task": "checks",
+    "beside": "helpers",
     "close": "values",
     "fresh": "session",
-    "grad_of": "beside",
-    "raises": "beside",
+    "grad_of": "helpers",
+    "is_module": "helpers",
+    "lend": "helpers",
+    "raises": "helpers",
     "reference": "session",
-    "run_step": "beside",
+    "run_step": "helpers",
     "running": "session",
     "same": "values",
+    "state_of": "helpers",
     "tensor_of": "values",
     "that": "values",
     "tuple_of": "values",
@@ -52,14 +65,18 @@ __all__ = [
     "CheckFailed",
     "Step",
     "Task",
+    "beside",
     "close",
     "fresh",
     "grad_of",
+    "is_module",
+    "lend",
     "raises",
     "reference",
     "run_step",
     "running",
     "same",
+    "state_of",
     "tensor_of",
     "that",
     "tuple_of",

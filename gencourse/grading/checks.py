@@ -30,6 +30,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 
+from gencourse.grading.line import AuthorError, StudentError
 from gencourse.grading.session import STUB_MESSAGE
 from gencourse.grading.values import CheckFailed, expectations
 
@@ -134,6 +135,10 @@ class Task:
             if str(error) in ("", STUB_MESSAGE):
                 return _NOT_ATTEMPTED
             return _what_was_raised(error, body.__code__)
+        except AuthorError:
+            raise
+        except StudentError as error:
+            return _what_was_raised_over_there(error)
         except _TimeUp:
             self._stopped = "Not run: an earlier check ran out of time."
             return f"Your code was still running after {self.seconds:g} seconds and was stopped."
@@ -161,6 +166,17 @@ def _what_was_raised(error: BaseException, check: CodeType) -> str:
             text = linecache.getline(frame.f_code.co_filename, line).strip()
             where = f"\nin {frame.f_code.co_name}" + (f", at: {text}" if text else "")
     return f"Your code raised {what}{where}"
+
+
+def _what_was_raised_over_there(error: StudentError) -> str:
+    """Say the same of an error that crossed the line."""
+    if error.kind == "NotImplementedError" and error.message in ("", STUB_MESSAGE):
+        return _NOT_ATTEMPTED
+    first = (error.message.strip().splitlines() or [""])[0][:160]
+    if not error.kind:
+        return first[:1].upper() + first[1:] + "."
+    what = error.kind + (f": {first}" if first else "")
+    return f"Your code raised {what}" + (f"\n{error.where}" if error.where else "")
 
 
 def _is_from_notebook(frame: FrameType, check: CodeType) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gencourse.grading.diagnosis import diagnose
+from gencourse.grading.line import kind_of
 
 __all__ = [
     "CheckFailed",
@@ -112,7 +113,7 @@ def _plain(got: object, what: str) -> Tensor:
         except (TypeError, ValueError, RuntimeError):
             raise CheckFailed(f"{what} can't be read as a tensor of numbers.") from None
     raise CheckFailed(
-        f"{what} is a {type(got).__name__}; a tensor (or a number where one is asked) is needed."
+        f"{what} is a {kind_of(got)}; a tensor (or a number where one is asked) is needed."
     )
 
 
@@ -216,7 +217,7 @@ def tuple_of(got: object, size: int, *, what: str = "the result") -> tuple[objec
     """
     _count()
     if not isinstance(got, tuple | list):
-        kind = "None (is there a return missing?)" if got is None else f"a {type(got).__name__}"
+        kind = "None (is there a return missing?)" if got is None else f"a {kind_of(got)}"
         raise CheckFailed(f"{what} should be {size} values separated by commas, but is {kind}.")
     if len(got) != size:
         raise CheckFailed(f"{what} should be {size} values, but yours are {len(got)}.")

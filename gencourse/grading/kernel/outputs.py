@@ -1,0 +1,141 @@
+"""What a cell prints and shows, collected with a limit, in the form that notebooks have."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import re
+from typing import Any
+
+__all__ = ["Outputs"]
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ERROR_LINES = 60
+_LINE = 2000
+# A progress bar writes over its own line; the last state is what a reader would see.
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
+
+
+class Outputs:
+    """Outputs of one cell, of which at most ``limit`` bytes are kept.
+
+    Whatever a student's process reports is looked at: only text, PNG images and errors of
+    bounded size are taken.
+
+    Attributes
+    ----------
+    size : int
+        Bytes that came, kept or not.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self.entries: list[dict[str, Any]] = []
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
+        }
+        self._kept = 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether something was left out."""
+        return self.size > self.limit
+
+    def stream(self, name: str, data: bytes) -> None:
+        """Take what was written to ``stdout`` or ``stderr``."""
+        room = max(self.limit - self._kept, 0)
+        self.size += len(data)
+        self._kept += min(len(data), room)
+        text = self._decoders[name].decode(data[:room])
+        if not text:
+            return
+        last = self.entries[-1] if self.entries else {}
+        if last.get("output_type") == "stream" and last["name"] == name:
+            last["parts"].append(text)
+        else:
+            self.entries.append({"output_type": "stream", "name": name, "parts": [text]})
+
+    def report(self, output: Any) -> None:
+        """Take something that the shell reported; nothing if it is malformed."""
+        kind = output.get("output_type") if isinstance(output, dict) else None
+        if kind == "clear":
+            self.entries.clear()
+            self.size = self._kept = 0
+        elif kind == "error":
+            self._take(_error(output))
+        elif kind in ("display_data", "execute_result"):
+            bundle = _bundle(output.get("data"))
+            if bundle:
+                entry: dict[str, Any] = {"output_type": kind, "data": bundle, "metadata": {}}
+                if kind == "execute_result":
+                    entry["execution_count"] = None
+                self._take(entry)
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        size = _size(entry)
+        self.size += size
+        if entry["output_type"] == "error" or self._kept + size <= self.limit:
+            self._kept += size
+            self.entries.append(entry)
+
+    def finished(self) -> tuple[dict[str, Any], ...]:
+        """Return the outputs as a notebook has them."""
+        outputs = []
+        for entry in self.entries:
+            if entry["output_type"] == "stream":
+                text = _OVERWRITTEN.sub("", "".join(entry["parts"]).replace("\r\n", "\n"))
+                entry = {"output_type": "stream", "name": entry["name"], "text": _clean(text)}
+            outputs.append(entry)
+        return tuple(outputs)
+
+    def text(self, most: int) -> str:
+        """Return what was printed, without errors of the streams, up to ``most`` characters."""
+        parts = [e["parts"] for e in self.entries if e.get("name") == "stdout"]
+        return _clean("".join(part for each in parts for part in each)[:most])
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub("", text)
+
+
+def _size(entry: dict[str, Any]) -> int:
+    if entry["output_type"] == "error":
+        return sum(map(len, entry["traceback"])) + len(entry["evalue"])
+    return sum(map(len, entry["data"].values()))
+
+
+def _string(value: Any, most: int) -> str:
+    return _clean(value[:most]) if isinstance(value, str) else ""
+
+
+def _error(output: dict[str, Any]) -> dict[str, Any]:
+    lines = output.get("traceback")
+    lines = lines if isinstance(lines, list) else []
+    if len(lines) > _ERROR_LINES:
+        lines = [*lines[: _ERROR_LINES // 2], "…", *lines[-_ERROR_LINES // 2 :]]
+    return {
+        "output_type": "error",
+        "ename": _string(output.get("ename"), 100) or "Error",
+        "evalue": _string(output.get("evalue"), _LINE),
+        "traceback": [_string(line, _LINE) for line in lines],
+    }
+
+
+def _bundle(data: Any) -> dict[str, str]:
+    if not isinstance(data, dict):
+        return {}
+    bundle = {}
+    text, image = data.get("text/plain"), data.get("image/png")
+    if isinstance(text, str):
+        bundle["text/plain"] = _clean(text)
+    if isinstance(image, str):
+        try:
+            png = base64.b64decode(image, validate=False)
+        except (binascii.Error, ValueError):
+            png = b""
+        if png.startswith(_PNG):
+            bundle["image/png"] = base64.b64encode(png).decode()
+    return bundle
