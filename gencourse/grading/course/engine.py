@@ -47,20 +47,25 @@ class Local:
         From a job to its result; called from several threads.
     workers : int
         How many jobs run at a time.
+    start : callable, optional
+        Called before the first job, if there is one; what it raises ends the run.
     """
 
-    def __init__(self, execute: Execute, workers: int) -> None:
+    def __init__(
+        self, execute: Execute, workers: int, start: Callable[[], object] | None = None
+    ) -> None:
         if workers < 1:
             raise ValueError(f"at least one worker is needed, not {workers}")
         self.execute = execute
         self.workers = workers
+        self.start = start or (lambda: None)
 
     def run(self, jobs: Iterable[Named]) -> Iterator[tuple[str, Result]]:
         """Yield the result of each named job as soon as it is known, in any order."""
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="grading")
         try:
             yield from _flow(
-                jobs,
+                self._after_start(jobs),
                 submit=lambda job: pool.submit(_attempts, self.execute, job),
                 room=lambda: self.workers + 2,
                 next_done=lambda futures: wait(futures, return_when=FIRST_COMPLETED).done,
@@ -68,6 +73,12 @@ class Local:
         finally:
             # When the caller gives up, jobs that have not begun are not begun.
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _after_start(self, jobs: Iterable[Named]) -> Iterator[Named]:
+        for count, named in enumerate(jobs):
+            if count == 0:
+                self.start()
+            yield named
 
 
 def _attempts(execute: Execute, job: Job) -> Result:
@@ -127,13 +138,11 @@ def local(workers: int | None = None, *, sandboxed: bool = True) -> Iterator[Loc
     sandboxed : bool
         False runs students' code with the rights of whoever grades. It must be asked for.
 
-    Raises
-    ------
-    NoSandbox
-        If this machine can't keep students' code in, and that was not waived.
+    Running raises ``NoSandbox`` if this machine can't keep students' code in, and that was not
+    waived.
     """
     with _Servers(sandboxed=sandboxed) as servers:
-        yield Local(servers.execute, workers or _processors())
+        yield Local(servers.execute, workers or _processors(), start=servers.alive)
 
 
 def _processors() -> int:
@@ -148,11 +157,11 @@ class _Servers:
 
     def __init__(self, *, sandboxed: bool) -> None:
         self.sandboxed = sandboxed
+        self.isolation: Any = None
         self.server: Any = None
         self.lock = threading.Lock()
 
     def __enter__(self) -> _Servers:
-        self.alive()  # so that a machine without a sandbox is told before anything is done
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -167,8 +176,9 @@ class _Servers:
         with self.lock:
             if self.server is None or not self.server.alive:
                 self._stop()
-                isolation = policy.best() if self.sandboxed else policy.Isolation.NONE
-                self.server = ForkServer(isolation).__enter__()
+                if self.isolation is None:
+                    self.isolation = policy.best() if self.sandboxed else policy.Isolation.NONE
+                self.server = ForkServer(self.isolation).__enter__()
             return self.server
 
     def _stop(self) -> None:
