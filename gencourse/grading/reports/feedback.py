@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from nbconvert.exporters import Exporter
 from nbformat import NotebookNode
@@ -28,6 +27,7 @@ from pygments.lexers import Python3Lexer
 
 from gencourse.grading.reports.markdown import safe_markdown
 from gencourse.grading.reports.outputs import Shown, shown_outputs
+from gencourse.grading.reports.page import template
 
 __all__ = ["FeedbackPage", "Grades", "Task", "sentences", "tasks"]
 
@@ -69,7 +69,7 @@ class FeedbackPage(Exporter):
         about = resources["nbgrader"]
         late = float(about["late_penalty"] or 0.0)
         summary = tasks(nb)
-        page = _template("feedback.html.j2").render(
+        page = template("feedback.html.j2").render(
             problem_set=about["assignment"],
             student=about["student"],
             score=max(0.0, float(about["score"])),
@@ -244,19 +244,3 @@ def _code(source: str) -> Markup:
     if len(source) > 200_000:
         return Markup("<pre>{}</pre>").format(source[:200_000])
     return Markup(highlight(source, Python3Lexer(), HtmlFormatter(cssclass="highlight")))
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("gencourse.grading.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["points"] = lambda value: f"{round(value, 2):g}"
-    return environment
-
-
-def _template(name: str) -> Any:
-    return _environment().get_template(name)

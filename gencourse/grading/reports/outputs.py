@@ -17,6 +17,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Of one cell. A page stays one that a phone can open.
 _MOST_TEXT = 20_000
+_MOST_OF_ERROR = 8_000
 _MOST_PICTURES = 2_000_000
 
 
@@ -72,6 +73,9 @@ def _bounded(cell: NotebookNode) -> Iterator[Shown]:
                 yield Shown("text", "(A picture is left out here: it is too large.)")
                 continue
             pictures_left -= len(shown.text)
+        elif shown.kind == "error":
+            # What went wrong stands at the end, and is told however much was printed before.
+            shown = Shown("error", shown.text[-_MOST_OF_ERROR:])
         else:
             if len(shown.text) > text_left:
                 rest = len(shown.text) - text_left

@@ -83,9 +83,9 @@ def canvas(
         is_student = row[identity].strip() and "Points Possible" not in row[0]
         (students if is_student else others).append(row)
     matched, problems = _match(grades, students, range(identity, first - 1), _canvas_names(header))
+    # An empty cell would wipe a grade that Canvas has: who has none here has no row.
     filled = [
-        [*row[:first], _number(matched[i].score, row[at]) if i in matched else row[at]]
-        for i, row in enumerate(students)
+        [*row[:first], _number(matched[i].score)] for i, row in enumerate(students) if i in matched
     ]
     # The points that are possible, and who posts grades by hand, stand above the students.
     above = [[*row[:first], row[at]] for row in others if any(c.strip() for c in row)]
@@ -96,7 +96,6 @@ def _canvas_from_nothing(grades: Sequence[Grade], problem_set: str) -> Table:
     header = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", problem_set]
     possible = ["    Points Possible", "", "", "", "", _number(_possible(grades))]
     given, problems = _with_score(grades)
-    # An empty cell would wipe a grade that Canvas has already: who has none has no row.
     rows = [[_last_first(g), "", "", g.student, "", _number(g.score)] for g in given]
     return Table(csv_bytes([header, possible, *rows]), tuple(problems))
 
@@ -334,9 +333,9 @@ def _as_float(text: str) -> float:
         return float("nan")
 
 
-def _number(score: float | None, otherwise: str = "") -> str:
+def _number(score: float | None) -> str:
     """Return points as both importers read them: a decimal point, at most two decimals."""
-    return otherwise if score is None else f"{score:.2f}".rstrip("0").rstrip(".")
+    return "" if score is None else f"{score:.2f}".rstrip("0").rstrip(".")
 
 
 def _last_first(grade: Grade) -> str:

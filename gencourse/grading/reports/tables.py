@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "csv_bytes",
     "grades",
     "status",
+    "table",
 ]
 
 #: nbgrader's own columns, and the status last.
@@ -184,17 +185,23 @@ class GradesCsv(ExportPlugin):
         """Write ``grades.csv``, or the file named by ``--to``."""
         path = os.path.abspath(self.to or "grades.csv")
         self.log.info("Exporting grades to %s", path)
-        rows = [list(COLUMNS)]
-        for name in self.chosen(gradebook):
-            for grade in grades(gradebook, name):
-                if not self.student or grade.student in map(str, self.student):
-                    rows.append(list(_row(name, grade)))
-        write_atomically(path, csv_bytes(rows))
+        students = {str(student) for student in self.student}
+        chosen = {
+            name: [g for g in grades(gradebook, name) if not students or g.student in students]
+            for name in self.chosen(gradebook)
+        }
+        write_atomically(path, table(chosen))
 
     def chosen(self, gradebook: Gradebook) -> list[str]:
         """Return the problem sets to export: those named by ``--assignment``, or all."""
         known = [assignment.name for assignment in gradebook.assignments]
         return [name for name in known if not self.assignment or name in map(str, self.assignment)]
+
+
+def table(by_set: Mapping[str, Sequence[Grade]]) -> bytes:
+    """Return the grades of problem sets as CSV with the columns :data:`COLUMNS`."""
+    rows = [list(_row(name, grade)) for name, grades in by_set.items() for grade in grades]
+    return csv_bytes([COLUMNS, *rows])
 
 
 def _row(name: str, grade: Grade) -> Iterator[Any]:
