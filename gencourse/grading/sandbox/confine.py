@@ -100,10 +100,11 @@ def restrict_files(readable: list[str], writable: list[str]) -> None:
 
 def filter_calls(*, namespaces: bool) -> None:
     """Apply the filter of system calls."""
-    signals_to = None if namespaces or landlock.keeps_signals() else os.getpid()
-    seccomp.install(
-        seccomp.program(unix_sockets=namespaces, attributes=namespaces, signals_to=signals_to)
-    )
+    if namespaces:
+        seccomp.install(seccomp.program(shared=False))
+    else:
+        signals = not landlock.keeps_signals()
+        seccomp.install(seccomp.program(shared=True, own=os.getpid(), signals=signals))
 
 
 def reachable(user: int, folders: Sequence[str]) -> bool:

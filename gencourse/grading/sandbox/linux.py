@@ -142,11 +142,16 @@ def _kept_flags(place: str) -> int:
     )
 
 
+def unmount(target: str) -> None:
+    """Detach a mount from the tree."""
+    _checked(_libc.umount2(os.fsencode(target), 2), f"umount {target}")  # MNT_DETACH
+
+
 def pivot_root(new_root: str) -> None:
     """Make a mounted directory the root, and let go of the old one."""
     os.chdir(new_root)
     syscall("pivot_root", b".", b".")  # the old root lies on top of the new one now
-    _checked(_libc.umount2(b".", 2), "umount of the old root")  # MNT_DETACH
+    unmount(".")
     os.chdir("/")
 
 
@@ -209,6 +214,23 @@ def no_new_privileges() -> None:
 def set_dumpable(value: bool) -> None:
     """Say whether processes of the same user may look into this one's memory."""
     prctl(_PR_SET_DUMPABLE, int(value))
+
+
+def collapse_memory() -> None:
+    """Put this process's memory into large pages, as far as it goes: forks copy one entry for 512.
+
+    A page that a child writes to is copied by itself, as before (Linux 6.1; else nothing is done).
+    """
+    large, collapse = 2 << 20, 25
+    with open("/proc/self/maps") as lines:
+        stretches = [line.split() for line in lines]
+    for span, modes, _, _, inode, *name in stretches:
+        if modes != "rw-p" or inode != "0" or name not in ([], ["[heap]"]):
+            continue
+        low, high = (int(end, 16) for end in span.split("-"))
+        low, high = -(-low // large) * large, high // large * large
+        if low < high:
+            _libc.madvise(ctypes.c_void_p(low), ctypes.c_size_t(high - low), collapse)
 
 
 def die_with_parent() -> None:

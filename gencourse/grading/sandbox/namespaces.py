@@ -80,9 +80,11 @@ def build_root(
         (root / target).mkdir(parents=True)
         linux.mount(str(disk / name), str(root / target), None, linux.BIND)
     write_files(root / WORK[1:], files)
-    for base in (disk / "tmp", disk / "shm", disk / "home"):
-        if owner is not None:
-            give(base, owner)
+    if owner is not None:
+        for target in ("tmp", "dev/shm", HOME[1:]):
+            give(root / target, owner)
+    linux.unmount(str(disk))  # it stays where it is shown
+    disk.rmdir()
     (root / "var").mkdir()
     (root / "var/tmp").symlink_to("/tmp")
     for path in readable:
@@ -99,9 +101,8 @@ def build_root(
     (etc / "hosts").write_text("127.0.0.1 localhost\n")
     _mount_proc(root)
     linux.pivot_root(place)
-    # Only the top: the disk mounted beneath stays writable where it is shown.
+    # Only the top: what is mounted beneath stays writable.
     linux.mount(None, "/", None, linux.BIND | linux.REMOUNT | linux.READ_ONLY | quiet)
-    linux.mount(None, "/disk", None, linux.BIND | linux.REMOUNT | linux.READ_ONLY | quiet)
     socket.sethostname("sandbox")
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 
 __all__ = [
+    "children",
     "descendants",
     "disk_bytes",
     "everyone",
@@ -18,6 +19,7 @@ __all__ = [
     "kill_user",
     "memory",
     "of_user",
+    "statm",
 ]
 
 _PAGE = resource.getpagesize()
@@ -28,8 +30,7 @@ def everyone() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def descendants(ancestor: int) -> list[int]:
-    """Return the ids of a process's children, their children, and so on."""
+def _by_parent() -> dict[int, list[int]]:
     children: dict[int, list[int]] = {}
     for pid in everyone():
         try:
@@ -39,9 +40,20 @@ def descendants(ancestor: int) -> list[int]:
         except (OSError, IndexError, ValueError):
             continue
         children.setdefault(parent, []).append(pid)
+    return children
+
+
+def children(parent: int) -> list[int]:
+    """Return the ids of a process's own children."""
+    return _by_parent().get(parent, [])
+
+
+def descendants(ancestor: int) -> list[int]:
+    """Return the ids of a process's children, their children, and so on."""
+    tree = _by_parent()
     found, to_visit = [], [ancestor]
     while to_visit:
-        below = children.get(to_visit.pop(), [])
+        below = tree.get(to_visit.pop(), [])
         found += below
         to_visit += below
     return found
@@ -79,8 +91,8 @@ def _shared_memory(pid: int) -> int:
     return 0
 
 
-def _private(pid: int) -> int | None:
-    """Return the bytes that only this process has, and its part of what few share."""
+def _proportional(pid: int) -> int | None:
+    """Return a process's bytes of memory; of what several share, its part."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
             fields = dict(line.split(b":", 1) for line in file.read().splitlines()[1:])
@@ -91,34 +103,37 @@ def _private(pid: int) -> int | None:
     return (anonymous + shared) * 1024
 
 
-def memory(pids: Iterable[int], base: int, limit: int) -> int:
-    """Return how many bytes processes use beyond what they had when they were forked.
+def memory(main: int, others: Iterable[int], base: int, limit: int) -> int:
+    """Return how many bytes a kernel and what it started use, beyond what it began with.
 
-    Far below the limit an estimate does that takes microseconds; near it, the kernel walks the
-    page tables, some milliseconds for each process.
+    Far below the limit an estimate from above does, which takes microseconds. Near it, the
+    kernel of the system walks the page tables, some milliseconds for each process.
 
     Parameters
     ----------
-    pids : iterable of int
+    main : int
+        The kernel.
+    others : iterable of int
+        The processes that it started.
     base : int
-        Bytes of :func:`statm` of a process that has only just been forked.
+        Bytes of :func:`statm` that the kernel began with, and shares with the server.
     limit : int
         Bytes of memory that are allowed.
     """
-    members = list(pids)
-    estimates = [max(0, statm(pid) - base) + _shared_memory(pid) for pid in members]
-    if sum(estimates) < limit // 2:
-        return sum(estimates)
-    exact = [_private(pid) for pid in members]
-    # What is shared with the server counts as a part of each; never more than the estimate.
-    return sum(
-        estimate if real is None else min(real, estimate) if estimate else real
-        for real, estimate in zip(exact, estimates, strict=True)
-    )
+    estimates = {pid: statm(pid) + _shared_memory(pid) for pid in others}
+    estimates[main] = max(0, statm(main) - base) + _shared_memory(main)
+    if sum(estimates.values()) < limit // 2:
+        return sum(estimates.values())
+    total = 0
+    for pid, estimate in estimates.items():
+        exact = _proportional(pid)
+        total += estimate if exact is None else exact
+    # What none of the three has changed, server, supervisor and kernel share between them.
+    return max(0, total - base // 3)
 
 
-def kill_descendants(ancestor: int, seconds: float = 5.0) -> None:
-    """Kill a process's descendants until there are none, or the time is over.
+def kill_descendants(ancestor: int, seconds: float = 5.0) -> bool:
+    """Kill a process's descendants; say whether there were none left before the time was over.
 
     The ancestor adopts orphans, so no descendant can leave the tree. A process that is to be
     killed can no longer fork, so the loop gains on a fork bomb.
@@ -133,8 +148,9 @@ def kill_descendants(ancestor: int, seconds: float = 5.0) -> None:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         if time.monotonic() > end:
-            return
+            return False
         time.sleep(0.001)
+    return True
 
 
 def kill_user(user: int) -> None:
@@ -148,26 +164,22 @@ def kill_user(user: int) -> None:
     os.waitpid(helper, 0)
 
 
-def disk_bytes(folder: str) -> int:
-    """Return the bytes that the files beneath a folder take on disk."""
+def disk_bytes(folder: str, pids: Iterable[int]) -> int:
+    """Return the bytes of files beneath a folder, and of those deleted that processes hold open."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                found = os.lstat(os.path.join(place, name))
-                if stat.S_ISREG(found.st_mode):
-                    total += found.st_blocks * 512
+                total += _file_bytes(os.lstat(os.path.join(place, name)))
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    found = os.stat(f"/proc/{pid}/fd/{name}")
+                    if found.st_nlink == 0:
+                        total += _file_bytes(found)
     return total
 
 
-def children(parent: int) -> list[int]:
-    """Return the ids of a process's own children."""
-    found = []
-    for pid in everyone():
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                if int(file.read().rpartition(b")")[2].split()[1]) == parent:
-                    found.append(pid)
-        except (OSError, IndexError, ValueError):
-            continue
-    return found
+def _file_bytes(found: os.stat_result) -> int:
+    return found.st_blocks * 512 if stat.S_ISREG(found.st_mode) else 0

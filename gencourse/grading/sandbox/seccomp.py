@@ -16,7 +16,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from gencourse.grading.sandbox import linux
 
@@ -118,12 +118,14 @@ _ABSENT: dict[str, tuple[int | None, int | None]] = {
     "memfd_create": (319, 279),  # memory that no limit counts
 }
 _SOCKET, _SOCKETPAIR, _CLONE, _IOCTL, _PRCTL = "socket", "socketpair", "clone", "ioctl", "prctl"
+_FCNTL = "fcntl"
 _FILTERED: dict[str, tuple[int | None, int | None]] = {
     _SOCKET: (41, 198),
     _SOCKETPAIR: (53, 199),
     _CLONE: (56, 220),
     _IOCTL: (16, 29),
     _PRCTL: (157, 167),
+    _FCNTL: (72, 25),
 }
 # Landlock leaves these alone: what they change is not seen by it.
 _ATTRIBUTES: dict[str, tuple[int | None, int | None]] = {
@@ -150,14 +152,8 @@ _UNSEEN: dict[str, tuple[int | None, int | None]] = {
     "inotify_init": (253, None),
     "inotify_init1": (294, 26),
 }
-# Signals, where Landlock can't yet keep them inside: only to oneself.
-_SIGNALS: dict[str, tuple[int | None, int | None]] = {
-    "kill": (62, 129),
-    "tkill": (200, 130),
-    "tgkill": (234, 131),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "pidfd_send_signal": (424, 424),
+# What changes processes that are named by their number: only oneself.
+_NUMBERED: dict[str, tuple[int | None, int | None]] = {
     "setpriority": (141, 140),
     "ioprio_set": (251, 30),
     "sched_setaffinity": (203, 122),
@@ -165,6 +161,15 @@ _SIGNALS: dict[str, tuple[int | None, int | None]] = {
     "sched_setscheduler": (144, 119),
     "sched_setattr": (314, 274),
     "prlimit64": (302, 261),
+}
+# Signals, where Landlock can't yet keep them inside (before Linux 6.12).
+_SIGNALS: dict[str, tuple[int | None, int | None]] = {
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424),
 }
 # The last call this file knows of (mseal, Linux 6.10). What is newer is refused.
 _NEWEST = 462
@@ -178,7 +183,10 @@ _LOAD, _JEQ, _JGE, _JSET, _RET, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _NAMESPACES = 0x7E020000  # every CLONE_NEW… that clone(2) takes
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_PR_SET_DUMPABLE, _PR_SET_PTRACER = 4, 0x59616D61
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_PTRACER = 1, 4, 0x59616D61
+_STREAM, _SEQPACKET, _TYPE = 1, 5, 0xF
+# Ways to have the kernel signal others: F_SETOWN, F_SETSIG, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
+_F_OWNERS, _IOCTL_OWNERS = (8, 10, 15), (0x8901, 0x8902)
 
 
 def _instruction(code: int, k: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
@@ -190,21 +198,22 @@ def _errno(number: int) -> int:
 
 
 def program(
-    *, machine: str = linux.MACHINE, unix_sockets: bool, attributes: bool, signals_to: int | None
+    *, machine: str = linux.MACHINE, shared: bool, own: int = 0, signals: bool = False
 ) -> bytes:
     """Return the filter's bytecode.
 
     Parameters
     ----------
     machine : {"x86_64", "aarch64"}
-    unix_sockets : bool
-        Whether sockets of the Unix family are allowed: harmless where the network and the
-        file system are namespaces of their own, and not otherwise.
-    attributes : bool
-        Whether modes, owners and times of files may be changed. Where not, such calls do
-        nothing and say that all went well, since copying and unpacking files use them.
-    signals_to : int or None
-        The only process that may be sent signals; None for whichever the kernel allows.
+    shared : bool
+        Whether the file system, the network and the table of processes are the machine's own.
+        Then Unix sockets are refused, files' modes, owners and times can't be changed (such
+        calls do nothing and say that all went well, since copying and unpacking use them), and
+        processes can't be named by number, but for one.
+    own : int
+        That one: the process itself.
+    signals : bool
+        Whether signals, too, may only go to that one; else the kernel says where they may go.
 
     Raises
     ------
@@ -215,8 +224,8 @@ def program(
         raise OSError(errno.ENOSYS, f"no filter of system calls is known for {machine}")
     column = list(_AUDIT_ARCH).index(machine)
 
-    def numbers(table: dict[str, tuple[int | None, int | None]]) -> Iterable[int]:
-        return (pair[column] for pair in table.values() if pair[column] is not None)  # type: ignore[misc]
+    def numbers(table: dict[str, tuple[int | None, int | None]]) -> dict[str, int]:
+        return {name: n for name, pair in table.items() if (n := pair[column]) is not None}
 
     code = [
         _instruction(_LOAD, _ARCH),
@@ -227,98 +236,74 @@ def program(
         _instruction(_RET, _errno(errno.ENOSYS)),
     ]
 
-    def when(number: int, then: list[bytes]) -> None:
+    def when(number: int, *then: bytes) -> None:
         """Run instructions, the last of which returns, if the call has this number."""
         code.append(_instruction(_JEQ, number, 0, len(then)))
         code.extend(then)
 
+    allow, refuse = _instruction(_RET, _ALLOW), _instruction(_RET, _errno(errno.EPERM))
+
+    def one_of(offset: int, values: Sequence[int], yes: bytes, no: bytes) -> list[bytes]:
+        """Load an argument, and return one thing or the other as it is among the values or not."""
+        jumps = [_instruction(_JEQ, v, len(values) - i, 0) for i, v in enumerate(values)]
+        return [_instruction(_LOAD, offset), *jumps, no, yes]
+
     for table, answer in (
         (_REFUSED, errno.EPERM),
         (_ABSENT, errno.ENOSYS),
-        ({} if attributes else _ATTRIBUTES, 0),
-        ({} if attributes else _UNSEEN, errno.EPERM),
+        (_ATTRIBUTES if shared else {}, 0),
+        (_UNSEEN if shared else {}, errno.EPERM),
     ):
-        for number in numbers(table):
-            when(number, [_instruction(_RET, _errno(answer))])
+        for number in numbers(table).values():
+            when(number, _instruction(_RET, _errno(answer)))
 
-    def of(name: str) -> int:
-        found = _FILTERED[name][column]
-        assert found is not None
-        return found
-
-    allow = _instruction(_RET, _ALLOW)
-    unix = _ALLOW if unix_sockets else _errno(errno.EACCES)
+    filtered = numbers(_FILTERED)
+    unreachable = _instruction(_RET, _errno(errno.ENETUNREACH))
     when(
-        of(_SOCKET),
-        [
-            _instruction(_LOAD, _ARG0),
-            _instruction(_JEQ, _AF_UNIX, 0, 1),
-            _instruction(_RET, unix),
-            _instruction(_JEQ, _AF_INET, 1, 0),
-            _instruction(_JEQ, _AF_INET6, 0, 1),
-            _instruction(_RET, _errno(errno.ENETUNREACH)),
+        filtered[_SOCKET],
+        _instruction(_LOAD, _ARG0),
+        _instruction(_JEQ, _AF_UNIX, 0, 1),
+        _instruction(_RET, _errno(errno.EACCES) if shared else _ALLOW),
+        *one_of(
+            _ARG0,
+            (_AF_INET, _AF_INET6),
+            unreachable,
             _instruction(_RET, _errno(errno.EAFNOSUPPORT)),
-        ],
+        ),
+    )
+    # A datagram socket of a pair may still be pointed at others.
+    kinds = [_instruction(_LOAD, _ARG1), _instruction(_AND, _TYPE)]
+    kinds += one_of(_ARG1, (_STREAM, _SEQPACKET), allow, refuse)[1:]
+    when(
+        filtered[_SOCKETPAIR],
+        _instruction(_LOAD, _ARG0),
+        _instruction(_JEQ, _AF_UNIX, 1, 0),
+        _instruction(_RET, _errno(errno.EAFNOSUPPORT)),
+        *(kinds if shared else [allow]),
     )
     when(
-        of(_SOCKETPAIR),
-        [
-            _instruction(_LOAD, _ARG0),
-            _instruction(_JEQ, _AF_UNIX, 0, 1),
-            allow,
-            _instruction(_RET, _errno(errno.EAFNOSUPPORT)),
-        ],
+        filtered[_CLONE],
+        _instruction(_LOAD, _ARG0),
+        _instruction(_JSET, _NAMESPACES, 0, 1),
+        refuse,
+        allow,
     )
-    when(
-        of(_CLONE),
-        [
-            _instruction(_LOAD, _ARG0),
-            _instruction(_JSET, _NAMESPACES, 0, 1),
-            _instruction(_RET, _errno(errno.EPERM)),
-            allow,
-        ],
-    )
-    when(
-        of(_IOCTL),
-        [
-            _instruction(_LOAD, _ARG1),
-            _instruction(_JEQ, _TIOCSTI, 1, 0),
-            _instruction(_JEQ, _TIOCLINUX, 0, 1),
-            _instruction(_RET, _errno(errno.EPERM)),
-            allow,
-        ],
-    )
-    when(
-        of(_PRCTL),
-        [
-            _instruction(_LOAD, _ARG0),
-            _instruction(_JEQ, _PR_SET_DUMPABLE, 1, 0),
-            _instruction(_JEQ, _PR_SET_PTRACER, 0, 1),
-            _instruction(_RET, _errno(errno.EPERM)),
-            allow,
-        ],
-    )
-    if signals_to is not None:
-        for name, pair in _SIGNALS.items():
-            found = pair[column]
-            if found is None:
-                continue
-            # 0 is one's own group, or oneself: each kernel leads a session of its own.
-            if name.startswith("pidfd"):
-                when(found, [_instruction(_RET, _errno(errno.EPERM))])
-            else:
-                when(
-                    found,
-                    [
-                        _instruction(
-                            _LOAD, _ARG1 if name in ("setpriority", "ioprio_set") else _ARG0
-                        ),
-                        _instruction(_JEQ, 0, 1, 0),
-                        _instruction(_JEQ, signals_to, 0, 1),
-                        allow,
-                        _instruction(_RET, _errno(errno.EPERM)),
-                    ],
-                )
+    requests = (_TIOCSTI, _TIOCLINUX, *(_IOCTL_OWNERS if shared else ()))
+    when(filtered[_IOCTL], *one_of(_ARG1, requests, refuse, allow))
+    options = (_PR_SET_DUMPABLE, _PR_SET_PTRACER, *((_PR_SET_PDEATHSIG,) if shared else ()))
+    when(filtered[_PRCTL], *one_of(_ARG0, options, refuse, allow))
+    if shared:
+        when(filtered[_FCNTL], *one_of(_ARG1, _F_OWNERS, refuse, allow))
+        # 0 is oneself, or one's own group: each kernel leads a session of its own.
+        for name, number in numbers(_NUMBERED).items():
+            which = _ARG1 if name in ("setpriority", "ioprio_set") else _ARG0
+            when(number, *one_of(which, (0, own), allow, refuse))
+    if signals:
+        for name, number in numbers(_SIGNALS).items():
+            when(
+                number,
+                *(one_of(_ARG0, (0, own), allow, refuse) if "pidfd" not in name else [refuse]),
+            )
     code.append(allow)
     return b"".join(code)
 

@@ -19,15 +19,16 @@ import socket
 import struct
 import sys
 import tempfile
-from typing import Any
+import time
+from typing import Any, NoReturn
 
 from gencourse.grading.job import Limits
-from gencourse.grading.sandbox import linux, namespaces, paths, processes, supervisor
+from gencourse.grading.sandbox import cgroup, linux, namespaces, paths, processes, supervisor
 
 __all__ = ["main", "pack", "unpack"]
 
 #: Kernels at one time; each has a user of its own where we are root.
-SLOTS = 64
+SLOTS = 256
 # systemd and Debian leave these to nobody: https://systemd.io/UIDS-GIDS
 _FIRST_USER = 0x70000000
 _FEW_USERS = 60578
@@ -60,8 +61,8 @@ class _Server:
         self.owner = os.getppid()
         self.readable = tuple(paths.readable())
         self.slots: dict[int, int] = {}  # by supervisor
-        self.count = 0
         self.lifeline, self.lifeline_end = os.pipe()
+        self.groups, _ = cgroup.find()
 
     def serve(self) -> None:
         linux.adopt_orphans()
@@ -79,22 +80,37 @@ class _Server:
                 self.reap()
             if self.control.fileno() in ready and not self.answer():
                 break
+        self.end()
+
+    def end(self) -> None:
+        """End all kernels: each supervisor sees that the lifeline is cut."""
+        os.close(self.lifeline_end)
+        deadline = time.monotonic() + 5.0
+        while self.slots and time.monotonic() < deadline:
+            self.reap()
+            time.sleep(0.005)
+        for pid in self.slots:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.reap()
 
     def reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while True:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
                 slot = self.slots.get(pid)
                 if slot is None:
                     continue
-                # A supervisor that was killed may have left a kernel, which is ours now.
-                if self.isolation != "namespaces":
+                if status and self.isolation != "namespaces":
+                    # A supervisor that was killed has left a kernel, which is ours now.
                     self.kill_adopted()
-                user = self.user(slot)
-                if user is not None:
-                    processes.kill_user(user)
+                    user = self.user(slot)
+                    if user is not None:
+                        processes.kill_user(user)
+                if self.groups is not None:
+                    cgroup.remove(self.groups / self.group(slot))
                 shutil.rmtree(self.folder(slot), ignore_errors=True)
                 del self.slots[pid]
 
@@ -135,12 +151,29 @@ class _Server:
         shutil.rmtree(place, ignore_errors=True)
         os.mkdir(place, 0o700)
         flags = 0
+        header, files = _read(payload)
+        limits = Limits(**header["limits"])
+        group = None
+        if self.groups is not None and asked["sandboxed"]:
+            group = str(cgroup.make(self.groups, self.group(slot), limits))
         user = self.user(slot) if isolation != "none" else None
         if isolation == "namespaces":
             flags = namespaces.FLAGS | (linux.CLONE_NEWUSER if user is None else 0)
+        plan = supervisor.Plan(
+            isolation=isolation,
+            sandboxed=asked["sandboxed"],
+            entry=header["entry"],
+            files=files,
+            limits=limits,
+            withheld=tuple(header["withheld"]),
+            user=user,
+            place=place,
+            readable=self.readable,
+            group=group,
+        )
         pid = linux.fork_into(flags) if flags else os.fork()
         if pid == 0:
-            self.become_supervisor(isolation, user, place, line, payload, fds)
+            self.become_supervisor(plan, line, fds)
         self.slots[pid] = slot
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(pid)
@@ -150,33 +183,18 @@ class _Server:
                 os.close(handle)
 
     def become_supervisor(
-        self,
-        isolation: str,
-        user: int | None,
-        place: str,
-        line: socket.socket,
-        payload: int,
-        fds: list[int],
-    ) -> None:
+        self, plan: supervisor.Plan, line: socket.socket, fds: list[int]
+    ) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             self.control.close()
             os.close(self.lifeline_end)
-            with open(payload, "rb", closefd=False) as file:
-                header, files = unpack(file.read())
-            plan = supervisor.Plan(
-                isolation=isolation,
-                entry=header["entry"],
-                files=files,
-                limits=Limits(**header["limits"]),
-                withheld=tuple(header["withheld"]),
-                user=user,
-                place=place,
-                readable=self.readable,
-            )
             supervisor.run(plan, line, self.lifeline, [socket.socket(fileno=fd) for fd in fds])
         finally:
             os._exit(1)
+
+    def group(self, slot: int) -> str:
+        return f"gencourse-{os.getpid()}-{slot}"
 
     def folder(self, slot: int) -> str:
         return os.path.join(self.place, str(slot))
@@ -185,8 +203,13 @@ class _Server:
         """Return a user that nobody else is, if we may become others."""
         if os.geteuid() != 0:
             return None
-        user = _FIRST_USER + (os.getpid() % (1 << 22)) * SLOTS + slot
+        user = _FIRST_USER + (os.getpid() % (1 << 20)) * SLOTS + slot
         return user if user in _mapped_users() else _FEW_USERS + slot
+
+
+def _read(payload: int) -> tuple[dict[str, Any], dict[str, bytes]]:
+    with open(payload, "rb", closefd=False) as file:
+        return unpack(file.read())
 
 
 def _mapped_users() -> range:
@@ -220,8 +243,15 @@ def main(arguments: list[str]) -> None:
         missing = _warm(asked["warm"])
         gc.collect()
         gc.freeze()
+        if asked["collapse"]:
+            linux.collapse_memory()
         threads = len(os.listdir("/proc/self/task"))
         os.chmod(place, 0o711)
+        if shown := paths.exposed(paths.readable()):
+            raise RuntimeError(
+                f"a sandbox would show {', '.join(shown)}, since it shows Python's own folders; "
+                "make the virtual environment in a folder of its own (.venv)"
+            )
         server = _Server(control, asked["isolation"], place)
         control.send(json.dumps({"ready": True, "threads": threads, "missing": missing}).encode())
         server.serve()

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gencourse.grading.job import Limits
-from gencourse.grading.sandbox import confine, linux, namespaces, processes
+from gencourse.grading.sandbox import cgroup, confine, linux, namespaces, processes
 
 __all__ = ["Plan", "run"]
 
@@ -40,6 +40,8 @@ class Plan:
     Attributes
     ----------
     isolation : {"namespaces", "landlock", "none"}
+    sandboxed : bool
+        Whether it runs a student's code, and has limits; what isolation there is, is said above.
     entry : str
         ``module:function``, called with the sockets.
     files : dict of str to bytes
@@ -52,9 +54,12 @@ class Plan:
         An empty folder of this kernel's own.
     readable : tuple of str
         What it may read of the machine.
+    group : str or None
+        Control group of this kernel's own, where there are such.
     """
 
     isolation: str
+    sandboxed: bool
     entry: str
     files: dict[str, bytes]
     limits: Limits
@@ -62,6 +67,7 @@ class Plan:
     user: int | None
     place: str
     readable: tuple[str, ...]
+    group: str | None = None
 
 
 def run(
@@ -108,6 +114,8 @@ class _Supervisor:
         self.lifeline = lifeline
         self.main = 0
         self.base = 0
+        self.reason = ""
+        self.group = None if plan.group is None else Path(plan.group)
         self.namespaces = plan.isolation == "namespaces"
         self.work = namespaces.WORK if self.namespaces else f"{plan.place}/work"
 
@@ -136,20 +144,25 @@ class _Supervisor:
         self.end_all()
         if not self.namespaces:
             shutil.rmtree(self.plan.place, ignore_errors=True)
-        _say(self.channel, {"exit": status})
+        if self.group is not None and cgroup.ran_out(self.group):
+            self.reason = "memory"
+        _say(self.channel, {"exit": status, "reason": self.reason})
         return 0
 
     def prepare(self) -> None:
         """Do what needs the privileges of the server, and give them up if there are namespaces."""
         plan = self.plan
+        if self.group is not None:
+            cgroup.enter(self.group)
         if not self.namespaces:
             linux.adopt_orphans()
             namespaces.write_files(Path(self.work), plan.files)
-            Path(plan.place, "tmp").mkdir()
-            if plan.user is not None:
-                for folder in (self.work, f"{plan.place}/tmp"):
-                    namespaces.give(Path(folder), plan.user)
-                os.chmod(plan.place, 0o711)
+            for folder in (Path(self.work), Path(plan.place, "tmp")):
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o700)
+                if plan.user is not None:
+                    namespaces.give(folder, plan.user)
+            os.chmod(plan.place, 0o711)
             return
         if plan.user is None:
             namespaces.map_user(os.getuid(), os.getgid())
@@ -205,7 +218,7 @@ class _Supervisor:
         os.environ.clear()
         os.environ.update(variables)
         os.chdir(self.work)
-        if plan.isolation != "none":
+        if plan.sandboxed:
             self.restrict()
             sys.path.insert(0, "")
         _reseed()
@@ -218,6 +231,8 @@ class _Supervisor:
         if not self.namespaces and plan.user is None:
             allowed += processes.of_user(os.getuid())
         confine.set_limits(plan.limits, processes=allowed)
+        if plan.isolation == "none":
+            return
         if not self.namespaces:
             if plan.user is not None:
                 unreachable = not confine.reachable(plan.user, plan.readable)
@@ -257,9 +272,12 @@ class _Supervisor:
             ended = self.reap()
             if ended is not None:
                 return ended
-            if not self.namespaces and time.monotonic() - disk_checked > _DISK_SECONDS:
+            watched = self.plan.sandboxed and not self.namespaces
+            if watched and time.monotonic() - disk_checked > _DISK_SECONDS:
                 disk_checked = time.monotonic()
-                if processes.disk_bytes(self.plan.place) > self.plan.limits.disk_mb << 20:
+                used = processes.disk_bytes(self.plan.place, self.members())
+                if used > self.plan.limits.disk_mb << 20:
+                    self.reason = "disk"
                     return self.kill_main()
 
     def report_start(self, said: bytes) -> None:
@@ -279,7 +297,9 @@ class _Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.main, signal.SIGINT)
         elif asked == MEMORY:
-            used = processes.memory(self.members(), self.base, self.plan.limits.memory_mb << 20)
+            others = [pid for pid in self.members() if pid != self.main]
+            limit = self.plan.limits.memory_mb << 20
+            used = processes.memory(self.main, others, self.base, limit)
             _say(self.channel, {"memory": used})
         return asked not in (b"", KILL)
 
@@ -315,15 +335,15 @@ class _Supervisor:
                 while True:
                     os.waitpid(-1, 0)
             return
-        processes.kill_descendants(os.getpid())
-        if self.plan.user is not None:
+        ended = processes.kill_descendants(os.getpid())
+        if not ended and self.plan.user is not None:
             processes.kill_user(self.plan.user)
 
 
 def _reseed() -> None:
     """Have forked kernels draw different numbers: all begin with the server's generators."""
     random.seed()
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(int.from_bytes(os.urandom(6)))
