@@ -9,23 +9,23 @@ import sys
 from pathlib import Path
 
 from nbgrader.preprocessors import (
+    AssignLatePenalties,
     CheckCellMetadata,
-    ClearOutput,
     OverwriteCells,
     OverwriteKernelspec,
+    SaveAutoGrades,
 )
 
-from gencourse.grading.collect import HandInCollector
-from gencourse.grading.preprocessors import Deduplicate, DropTags
+from gencourse.grading.course.preprocessors import CachedExecute, Mend
+from gencourse.grading.handin.collector import HandInCollector
 from gencourse.grading.reports.feedback import FeedbackPage, Grades
 from gencourse.grading.reports.late import LatePolicy
 from gencourse.grading.reports.tables import GradesCsv
-from gencourse.grading.session import COURSE_VARIABLE, GRADING_VARIABLE, STUB_MESSAGE
+from gencourse.grading.session import STUB_MESSAGE
 
 c = get_config()  # noqa: F821
 
-# Where things are. reference.py is what hidden checks compare with: nbgrader never copies it, the
-# kernels that grade find it through the environment.
+# Where things are. reference.py is what hidden checks compare with: nbgrader never copies it.
 course = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 c.CourseDirectory.course_id = "gencourse"
 c.CourseDirectory.root = str(course)
@@ -38,15 +38,10 @@ c.CourseDirectory.ignore = [
     "feedback",
     "reference.py",
 ]
-os.environ[COURSE_VARIABLE] = str(course)
 
 # nbgrader calls `alembic` by its bare name; it stands beside the Python that runs nbgrader, which
 # need not be on the path when the environment was not activated.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-
-# Kernels started by nbgrader skip training cells, and don't fight over the processor.
-os.environ[GRADING_VARIABLE] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Hand-ins, gradebook and feedback are for the instructor's eyes only.
 os.umask(0o077)
@@ -61,21 +56,13 @@ c.ClearSolutions.text_stub = "*Your answer here.*"
 # The marking rubric stands in the question's read-only cell, beside the answer in formgrader.
 c.ClearMarkScheme.enforce_metadata = False
 
-# What is graded. A check takes at most 10 s; a cell that is still busy after this many seconds
-# gets no points and the next one is run.
-c.Execute.timeout = 90
-c.Execute.interrupt_on_timeout = True
-# A check cell that a student deleted is put back.
-c.OverwriteCells.add_missing_cells = True
-# Nothing on stderr costs points: nbgrader scores a check cell with any as 0.
-c.IgnorePattern.enabled = True
-c.IgnorePattern.pattern = r"(?s).*"
-c.Autograde.sanitize_preprocessors = [
-    ClearOutput,
-    DropTags,
-    Deduplicate,
-    OverwriteKernelspec,
-    OverwriteCells,
+# What is graded: a hand-in rebuilt from the release, run in a sandbox, its checks elsewhere. Limits
+# stand in the source's own metadata ("gencourse": {"limits": {"cell_seconds": 30}}).
+c.Autograde.sanitize_preprocessors = [Mend, OverwriteKernelspec, OverwriteCells, CheckCellMetadata]
+c.Autograde.autograde_preprocessors = [
+    CachedExecute,
+    SaveAutoGrades,
+    AssignLatePenalties,
     CheckCellMetadata,
 ]
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gencourse.grading.command import grade
+from gencourse.grading.course.command import grade
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,9 +5,9 @@ and in Colab. They speak to a student's code in values alone (numbers, tensors, 
 of a network): never its objects' own ``==`` or types. :mod:`gencourse.grading.checks` shows
 one whole check cell.
 
-The instructor's half (:mod:`~gencourse.grading.batch`, :mod:`~gencourse.grading.command`
-and the plugins that ``nbgrader_config.py`` names) needs ``pip install 'gencourse[grading]'``
-and is imported only where it is used. Names are looked up on first use, so that each nbgrader
+The instructor's half (:mod:`~gencourse.grading.course` and
+:mod:`~gencourse.grading.reports`, whose plugins ``nbgrader_config.py`` names) needs
+``pip install 'gencourse[grading]'`` and is imported only where it is used. Names are looked up on first use, so that each nbgrader
 command need not wait for torch.
 """
 
