@@ -54,10 +54,10 @@ release: $(STAMP)  ## Write assignments/ from solutions/ (PS=ps5 for one set)
 	$(BIN)/python tools/release.py $(PS)
 
 .PHONY: grade
-grade: $(STAMP)  ## Grade the hand-ins in a folder: make grade PS=ps5 DIR=../hand-ins
+grade: $(STAMP)  ## Grade the hand-ins in a folder or zip: make grade PS=ps5 DIR=../hand-ins
 	@test -n "$(PS)" && test -n "$(DIR)" || { \
 		echo "Say which problem set and where its hand-ins are: make grade PS=ps5 DIR=../hand-ins" >&2; exit 2; }
-	$(BIN)/gencourse grade $(PS) "$(DIR)"
+	$(BIN)/gencourse grade $(PS) "$(DIR)" $(ARGS)
 
 .PHONY: public
 public: $(STAMP)  ## Write the tree to publish, without solutions: make public DIR=../public
