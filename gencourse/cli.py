@@ -1,4 +1,4 @@
-"""``gencourse systems · train · evaluate · compare · apply · table · doctor · grade``."""
+"""``gencourse systems · train · evaluate · compare · apply · table · doctor · check · grade``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from gencourse.grading.course.command import grade
+from gencourse.grading.handin.command import check
+from gencourse.grading.reports.command import export, similarity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -542,7 +544,10 @@ def doctor() -> None:
         console.print(f"ring8 draws {tuple(samples.shape)} on {samples.device}: all is well")
 
 
+app.command()(check)
 app.command()(grade)
+app.command()(export)
+app.command()(similarity)
 
 
 if __name__ == "__main__":

@@ -18,33 +18,33 @@ class Kind(Enum):
         "There is no answer to {cell}: its cell is missing.",
         "Copy the cell from a fresh copy of the problem set and write your answer in it.",
     )
-    MISSING_GIVEN = ("The cell {cell} was missing; it was put back.", "")
-    MISSING_CHECKS = ("The check cell {cell} was missing; it was put back.", "")
+    MISSING_GIVEN = ("The cell {cell} is missing; it is put back for grading.", "")
+    MISSING_CHECKS = ("The check cell {cell} is missing; it is put back for grading.", "")
     COPIES = (
-        "Several cells answer {cell}; the last one that is written was taken for it.",
+        "Several cells answer {cell}; the last one that is written counts.",
         "Keep one of them, so that you know which is graded.",
     )
     CHANGED = (
-        "The cell {cell} was changed; it counts as it was given, and what you added to it was "
-        "kept in a cell of its own.",
+        "The cell {cell} was changed; it counts as it was given, and what was added to it is "
+        "taken for a cell of your own.",
         "Write in cells of your own instead.",
     )
     RETYPED = (
-        "The cell {cell} was turned into another type; it was turned back.",
+        "The cell {cell} was turned into another type; for grading it is turned back.",
         "Choose its type again: code for a function, text for an answer in words.",
     )
     MOVED = (
-        "Your answer to {cell} stands in another cell; it was put in its place.",
+        "Your answer to {cell} stands in another cell; for grading it is put in its place.",
         "Put it into the cell of the task.",
     )
-    TOGETHER = ("Your answer to {cell} stands in the cell of another task; it was left there.", "")
+    TOGETHER = ("Your answer to {cell} stands in the cell of another task; it is left there.", "")
     RENAMED = (
         "The cell in the place of {cell} does not define what the task asks for.",
         "Write the function under the name that the task gives it.",
     )
     LOST_TEXT = (
-        "The cell of {cell} is missing, and its answer may be in one of the other text cells.",
-        "Copy the cell from a fresh copy of the problem set and write your answer in it.",
+        "The answer to {cell} is empty or missing, and it may be in one of the other text cells.",
+        "Write it in its own cell; a fresh copy of the problem set has it.",
     )
 
     @property
