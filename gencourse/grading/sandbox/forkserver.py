@@ -49,6 +49,11 @@ class ForkServer:
     Use it as a context manager, or call :meth:`start` and :meth:`close`. Several threads may
     spawn from one server. It ends with its owner, and all kernels end with it.
 
+    Attributes
+    ----------
+    place : str
+        Folder of the kernels' files, where they have no disk of their own.
+
     Parameters
     ----------
     isolation : Isolation
@@ -75,6 +80,7 @@ class ForkServer:
         self.warm = tuple(warm)
         self.collapse = bool(collapse and warm)
         self.start_seconds = start_seconds
+        self.place = ""
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -143,6 +149,7 @@ class ForkServer:
                 raise SpawnError(
                     f"The fork server did not start: {answer.get('failed', 'it ended')}\n{said}"
                 )
+            self.place = answer["place"]
 
     def _said(self) -> str:
         if self._log is None:

@@ -253,7 +253,11 @@ def main(arguments: list[str]) -> None:
                 "make the virtual environment in a folder of its own (.venv)"
             )
         server = _Server(control, asked["isolation"], place)
-        control.send(json.dumps({"ready": True, "threads": threads, "missing": missing}).encode())
+        control.send(
+            json.dumps(
+                {"ready": True, "threads": threads, "missing": missing, "place": place}
+            ).encode()
+        )
         server.serve()
     except Exception as error:
         with contextlib.suppress(OSError):
