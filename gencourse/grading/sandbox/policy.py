@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 __all__ = ["Finding", "Isolation", "NoSandbox", "available", "best"]
 
@@ -47,18 +47,29 @@ def available() -> dict[str, Finding]:
 
 
 def best() -> Isolation:
-    """Return the strongest isolation of this machine.
+    """Return the strongest isolation of this machine; it is tried once, and remembered.
 
     Raises
     ------
     NoSandbox
         If there is none.
     """
-    found = available()
+    found = _found()
     for isolation in (Isolation.NAMESPACES, Isolation.LANDLOCK):
         if found[isolation].ok:
             return isolation
-    sentences = [f"{name}: {f.reason} {f.remedy}" for name, f in found.items() if not f.ok]
-    raise NoSandbox(
-        f"There is no sandbox on this machine ({sys.platform}).\n" + "\n".join(sentences)
-    )
+    raise NoSandbox(_no_sandbox(found))
+
+
+@cache
+def _found() -> dict[str, Finding]:
+    return available()
+
+
+def _no_sandbox(found: dict[str, Finding]) -> str:
+    walls = {str(name): found[name] for name in (Isolation.NAMESPACES, Isolation.LANDLOCK)}
+    if len({finding.remedy for finding in walls.values()}) == 1:
+        finding = walls[str(Isolation.LANDLOCK)]
+        return f"There is no sandbox on this machine. {finding.reason} {finding.remedy}"
+    sentences = [f"{name}: {f.reason} {f.remedy}" for name, f in walls.items()]
+    return "There is no sandbox on this machine.\n" + "\n".join(sentences)
