@@ -77,6 +77,7 @@ class Remote:
 
     __slots__ = ("__name__", "_kind", "_side", "_ticket")
     __iter__ = None  # or Python would count items up to an IndexError that never comes
+    __contains__ = None  # the same
 
     def __init__(self, side: OtherSide, ticket: dict[str, Any], kind: str, name: str) -> None:
         self._side = side
@@ -103,7 +104,7 @@ class Remote:
         return size
 
     def __bool__(self) -> bool:
-        raise AuthorError(f"a student's {self._kind} has no truth value in a check")
+        raise TypeError(f"a {self._kind} is neither true nor false")
 
     def __repr__(self) -> str:
         return f"<a {self._kind} of the student's>"

@@ -63,6 +63,7 @@ class _Side:
     def __init__(self, line: Line) -> None:
         self.line = line
         self.generators: list[torch.Generator] = []
+        self.named: set[str] = set()  # what of the student's takes part in a call, by its name
 
     def call(self, what: object, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call something over there."""
@@ -85,6 +86,7 @@ class _Side:
 
     def ask(self, **request: Any) -> Any:
         """Ask, and wait for the answer; the clock of a check runs on the owner's side."""
+        self.named.clear()
         try:
             payload = wire.encode(request, self.ticket)
         except wire.WireError as error:
@@ -95,7 +97,8 @@ class _Side:
         began = time.monotonic()
         late = False
         try:
-            self.line.send(message(b"d", left or None))
+            about = {"seconds": left or None, "names": sorted(self.named - {""})}
+            self.line.send(message(b"d", about))
             self.line.send(Frame(b"c", *payload))
             frame = self.line.receive()
             if frame.kind == b"p":
@@ -128,6 +131,7 @@ class _Side:
 
     def ticket(self, thing: object, write: Callable[[object], Any]) -> dict[str, Any]:
         if isinstance(thing, Remote):
+            self.named.add(thing._ticket["name"])
             return thing._ticket
         if isinstance(thing, torch.Generator):
             self.generators.append(thing)
@@ -246,7 +250,7 @@ class _Kernel:
                 for key, value in found.items():
                     if self.space.get(key) is value:
                         del self.space[key]
-        answer["text"] = printed.getvalue()
+        answer["text"] = printed.getvalue().encode("utf-8", "replace").decode()
         return answer
 
     def execute(self, code: str, name: str) -> Any:

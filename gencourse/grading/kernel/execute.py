@@ -205,6 +205,8 @@ class _HandIn:
             except Broken as error:
                 raise _Infrastructure(f"a kernel did not start: {error}") from None
             if frame is not None:
+                if (problem := frame.read()) is not None:
+                    raise _Infrastructure(f"a kernel did not start: {problem}")
                 return
             if time.monotonic() > deadline:
                 raise _Infrastructure("a kernel did not start in time")
@@ -226,10 +228,11 @@ class _HandIn:
             try:
                 self.in_student(message(b"x", cell.source), self.cell_seconds(), Outputs(1))
             except _Ended:
-                # What ran well once does not now: leave it out, and stop here.
+                # What ran well once does not now: leave it out.
                 self.ran.remove(cell)
-                self.gone = "your program ended when its cells were run again"
-                return
+                if self.student is None:
+                    self.gone = "your program ended when its cells were run again"
+                    return
 
     def end_student(self) -> None:
         if self.student is not None:
@@ -260,8 +263,9 @@ class _HandIn:
         return result
 
     def run_in_student(self, cell: Cell) -> CellResult:
-        if not self.revive():
+        if self.left() <= 0 or not self.revive():
             return CellResult(cell.name, Outcome.NOT_RUN, note=self.not_run())
+        self.deadly.clear()
         outputs = Outputs(self.limits.output_kb * 1024)
         try:
             raised = self.in_student(message(b"x", cell.source), self.cell_seconds(), outputs)
@@ -351,6 +355,7 @@ class _HandIn:
             try:
                 if answer.kind == b"o":
                     outputs.report(answer.read())
+                    kernel.link.put(message(b"a", None))
                 elif answer.kind == b"n":
                     self.notes.append(_PROCESSOR)
                 elif answer.kind == (b"r" if call else b"e"):
@@ -440,15 +445,15 @@ class _HandIn:
         kernel.link.put(
             message(b"x", {"name": cell.name, "source": cell.source, "kind": cell.kind})
         )
-        seconds: float | None = None
+        about: dict[str, Any] = {}
         while True:
             frame = self.from_checks(kernel)
             if frame.kind == b"d":
-                seconds = frame.read()
+                about = frame.read()
             elif frame.kind == b"e":
                 return frame.read()
             elif frame.kind == b"c":
-                for answer in self.call(frame, seconds, alive_before):
+                for answer in self.call(frame, about, alive_before):
                     kernel.link.put(answer)
 
     def from_checks(self, kernel: _Kernel) -> Frame:
@@ -465,18 +470,23 @@ class _HandIn:
             _wait([kernel], 1.0)
             kernel.link.write()
 
-    def call(self, frame: Frame, seconds: float | None, alive_before: bool) -> list[Frame]:
+    def call(self, frame: Frame, about: dict[str, Any], alive_before: bool) -> list[Frame]:
         """Pass a call of the checks on to the student's kernel; return what to answer."""
+        names = set(about["names"])
         if self.student is None:
             why = "your program had ended" if alive_before else self.gone
             return [message(b"g", f"not run: {why}")]
+        if deadly := sorted(names & self.deadly):
+            return [message(b"g", f"{deadly[0]} was not called again: it had ended the program")]
         outputs = Outputs(4 * _PRINTED)
-        allowed = min(seconds if seconds is not None else math.inf, self.cell_seconds())
+        asked, most = about["seconds"] or math.inf, self.cell_seconds()
         try:
-            answer = self.in_student(frame, allowed, outputs)
+            answer = self.in_student(frame, min(asked, most), outputs)
         except _Ended as ended:
             self.trouble = self.trouble or ended
-            if ended.outcome is Outcome.TIME:
+            if self.student is None:
+                self.deadly |= names
+            if ended.outcome is Outcome.TIME and asked < most:
                 return [message(b"t", None)]
             return [message(b"g", ended.note[:1].lower() + ended.note[1:].rstrip("."))]
         printed = outputs.text(_PRINTED)

@@ -64,6 +64,8 @@ class Outputs:
         if kind == "clear":
             self.entries.clear()
             self.size = self._kept = 0
+        elif kind == "left out":
+            self.size += self.limit + 1
         elif kind == "error":
             self._take(_error(output))
         elif kind in ("display_data", "execute_result"):
@@ -98,7 +100,7 @@ class Outputs:
 
 
 def _clean(text: str) -> str:
-    return _CONTROL.sub("", text)
+    return _CONTROL.sub("", text).encode("utf-8", "replace").decode()
 
 
 def _size(entry: dict[str, Any]) -> int:

@@ -98,23 +98,25 @@ def _written(
             return {"$": "opaque", **ticket}
     try:
         return write(value)
-    except ValueError as error:
+    except (ValueError, AuthorError) as error:
         raise AuthorError(f"{what} can't be sent to the student's code: {error}") from None
 
 
 def _place(thing: Any) -> str | None:
     """Return ``module:name`` if a thing can be imported from the library or another package."""
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if not isinstance(name, str):
+        return None
     places = [module, *_SHELVES] if isinstance(module, str) else list(_SHELVES)
     for place in places:
-        home = sys.modules.get(place)
-        if home is None or place in (NOTEBOOK, "__main__") or not isinstance(name, str):
+        if place not in sys.modules or place in (NOTEBOOK, "__main__"):
             continue
-        found: Any = home
-        for part in (name if place == module else name.rpartition(".")[2]).split("."):
-            found = getattr(found, part, None)
-        if found is thing:
-            return f"{place}:{name if place == module else name.rpartition('.')[2]}"
+        for path in (name, name.rpartition(".")[2]):
+            found: Any = sys.modules[place]
+            for part in path.split("."):
+                found = getattr(found, part, None)
+            if found is thing:
+                return f"{place}:{path}"
     return None
 
 

@@ -11,9 +11,11 @@ import io
 import linecache
 import os
 import random
+import re
 import signal
 import socket
 import sys
+import threading
 import traceback
 import types
 from collections.abc import Callable, Sequence
@@ -50,7 +52,11 @@ def main(ends: Sequence[socket.socket]) -> None:
     os.environ.pop(COURSE_VARIABLE, None)
     standins.without_keyboard()
     standins.without_colab()
-    withhold(begin["withheld"])
+    try:
+        withhold(begin["withheld"])
+    except LookupError as error:
+        line.send(message(b"e", str(error)))
+        return
     _Kernel(line, begin["generation"], begin["seed"]).serve()
 
 
@@ -85,7 +91,9 @@ class _Kernel:
         self.line = line
         self.generation = generation
         self.seed = seed
+        self.pid = os.getpid()
         self.busy = False
+        self.interrupted = False
         self.things: list[object] = []
         self.shell: StudentShell = make_shell(self.report)
 
@@ -102,20 +110,40 @@ class _Kernel:
             elif frame.kind == b"s":
                 _seed(frame.read())
             elif frame.kind == b"c":
-                self.line.send(self.answer(frame))
+                self.send(self.answer(frame))
 
     def report(self, output: dict[str, Any]) -> None:
-        self.shell.flush_streams()
-        self.line.send(message(b"o", output))
+        """Report an output, after what was printed before it and before what comes next."""
+        frame = message(b"o", output)
+        if len(frame.text) > wire.TEXT_LIMIT:
+            frame = message(b"o", {"output_type": "left out"})
+        busy, self.busy = self.busy, False  # half a frame would be none
+        try:
+            self.shell.flush_streams()
+            self.send(frame)
+            if threading.current_thread() is threading.main_thread():
+                self.line.receive()
+        finally:
+            self.busy = busy
+        if busy and self.interrupted:
+            raise KeyboardInterrupt
+
+    def send(self, frame: Frame) -> None:
+        """Answer the owner; a process that student code forked off has nothing to say."""
+        if os.getpid() != self.pid:
+            os._exit(0)
+        self.line.send(frame)
 
     @contextlib.contextmanager
     def interruptible(self) -> Any:
         """Let SIGINT stop student code, but nothing of this kernel's own."""
 
         def stop(signum: int, frame: types.FrameType | None) -> None:
+            self.interrupted = True
             if self.busy:
                 raise KeyboardInterrupt
 
+        self.interrupted = False
         signal.signal(signal.SIGINT, stop)
         self.busy = True
         try:
@@ -144,8 +172,9 @@ class _Kernel:
             if attempt or not standins.asks_for_cuda(error) or not standins.use_the_processor():
                 break
             self.report({"output_type": "clear"})
-            self.line.send(message(b"n", "processor"))
-        self.line.send(message(b"e", type(error).__name__ if error is not None else None))
+            self.send(message(b"n", "processor"))
+        name = type(error).__name__ if error is not None else None
+        self.send(message(b"e", "MemoryError" if _out_of_memory(error) else name))
 
     def answer(self, frame: Frame) -> Frame:
         """Do what a check asks for; say how it went."""
@@ -161,7 +190,7 @@ class _Kernel:
                 error = raised
             if not standins.asks_for_cuda(error) or not standins.use_the_processor():
                 break
-            self.line.send(message(b"n", "processor"))
+            self.send(message(b"n", "processor"))
         self.shell.flush_streams()
         assert error is not None
         return Frame(b"r", *wire.encode({"error": _sentence(error)}))
@@ -170,8 +199,8 @@ class _Kernel:
         with self.interruptible():
             try:
                 return wire.encode(answer, self.ticket)
-            except wire.WireError:
-                # Endless, too deep or too large: the check may hold it, but not look inside.
+            except Exception:
+                # Endless, too deep, too large or broken: the check may hold it, no more.
                 return wire.encode({"value": _Whole(answer["value"])}, self.ticket)
 
     def ticket(self, thing: object, write: Callable[[object], Any]) -> dict[str, Any]:
@@ -214,6 +243,13 @@ class _Kernel:
         return len(of)
 
 
+def _out_of_memory(error: BaseException | None) -> bool:
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError | OSError)
+        and re.search("can't allocate memory|cannot allocate memory", str(error), re.I) is not None
+    )
+
+
 class _Whole:
     """A value to hand out as an object, although it is of a plain kind."""
 
@@ -225,7 +261,7 @@ def _fitting(value: object) -> object:
     """The value, or a handle on it where it can't be sent."""
     try:
         wire.encode(value, lambda thing, write: {})
-    except wire.WireError:
+    except Exception:  # some objects fail at being looked at
         return _Whole(value)
     return value
 

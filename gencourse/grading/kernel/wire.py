@@ -145,16 +145,16 @@ class _Writer:
     def tensor(self, value: Tensor) -> Node:
         # A subclass that lies about itself is read as the tensor it is.
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            plain = Tensor.detach(value).as_subclass(Tensor)
-            if plain.layout is not torch.strided:
-                plain = plain.to_dense() if plain.layout is torch.sparse_coo else plain
+            plain = Tensor.detach(value)
             name = str(plain.dtype).removeprefix("torch.")
             if plain.device.type == "meta" or plain.is_quantized or name not in _TENSORS:
                 return None
-            if plain.layout is not torch.strided:
+            if plain.layout not in (torch.strided, torch.sparse_coo):
                 return None
             if plain.numel() * plain.element_size() > BYTES_LIMIT:
                 raise WireError(f"tensors of more than {BYTES_LIMIT >> 20} MB can't be sent")
+            plain = plain.to_dense() if plain.layout is torch.sparse_coo else plain
+            plain = plain.as_subclass(Tensor)
             plain = plain.cpu().resolve_conj().resolve_neg().contiguous()
             shape = list(plain.shape)
             data = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
@@ -164,7 +164,7 @@ class _Writer:
 
     def array(self, value: np.ndarray | np.generic) -> Node:
         kind = "array" if isinstance(value, np.ndarray) else "scalar"
-        plain = np.array(value, copy=False, subok=False)
+        plain = np.asarray(value)
         if not _ARRAYS.fullmatch(plain.dtype.str):
             return None
         if plain.nbytes > BYTES_LIMIT:
