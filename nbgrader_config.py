@@ -19,6 +19,7 @@ from nbgrader.preprocessors import (
 from gencourse.grading.course.preprocessors import CachedExecute, Mend
 from gencourse.grading.handin.collector import HandInCollector
 from gencourse.grading.reports.feedback import FeedbackPage, Grades
+from gencourse.grading.reports.formgrader import show_safely
 from gencourse.grading.reports.late import LatePolicy
 from gencourse.grading.reports.tables import GradesCsv
 from gencourse.grading.session import STUB_MESSAGE
@@ -76,11 +77,8 @@ c.LatePolicy.grace_minutes = 15
 c.LatePolicy.percent_per_day = 10
 c.LatePolicy.most_percent = 50
 
-# Formgrader shows what students wrote in a browser that may do anything here: only text, cleaned
-# Markdown and PNG reach it. Formulas are MathML, so no script has to come from elsewhere.
-c.HTMLExporter.filters = {"markdown2html": "gencourse.grading.reports.markdown.markdown_filter"}
-c.HTMLExporter.mathjax_url = "data:text/javascript,"
-c.NbConvertBase.display_data_priority = ["image/png", "text/plain"]
+# Formgrader shows what students wrote in a browser that may do anything here.
+show_safely(c)
 
 # Files from a learning platform: <student>_ps5.ipynb or <student>/ps5.ipynb.
 c.ZipCollectApp.collector_plugin = HandInCollector

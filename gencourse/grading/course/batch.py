@@ -45,6 +45,7 @@ from gencourse.grading.course.store import Store, merge
 from gencourse.grading.handin.collect import Found, collect
 from gencourse.grading.handin.mend import mend
 from gencourse.grading.job import CellResult, Job, Outcome, Result
+from gencourse.grading.reports.export import write_tables
 from gencourse.grading.reports.tables import BY_HAND, GRADED, NEEDS_REVIEW
 
 __all__ = ["BY_HAND", "GRADED", "NEEDS_REVIEW", "Grading", "HandIn", "Options", "grade"]
@@ -486,7 +487,9 @@ class _Batch:
             noted = json.loads(self._done_path(prepared.student).read_bytes())
         except (OSError, ValueError):
             return None
-        if noted != {"hand-in": prepared.stamp, "rules": self.rules}:
+        # Marks given by hand change the feedback, and what a late hand-in loses.
+        marks = self.ledger.marks(prepared.student)
+        if noted != {"hand-in": prepared.stamp, "rules": self.rules, "marks": marks}:
             return None
         places = (
             (self.coursedir.autograded_directory, f"{self.name}.ipynb"),
@@ -499,7 +502,8 @@ class _Batch:
         return None if standing is None or standing.status == NEEDS_REVIEW else standing
 
     def note_done(self, prepared: _Prepared) -> None:
-        noted = {"hand-in": prepared.stamp, "rules": self.rules}
+        marks = self.ledger.marks(prepared.student)
+        noted = {"hand-in": prepared.stamp, "rules": self.rules, "marks": marks}
         self.private.write(self._done_path(prepared.student), json.dumps(noted).encode())
 
     def _done_path(self, student: str) -> Path:
@@ -507,8 +511,12 @@ class _Batch:
         return self.private.path / "done" / self.name / name
 
     def export(self, table: Path) -> None:
-        """Write the grades as CSV."""
+        """Write the grades as CSV: nbgrader's table, and those for learning platforms."""
         table.parent.mkdir(exist_ok=True)
+        try:
+            write_tables(self.ledger.gradebook, self.name, self.root)
+        except ValueError as error:  # a roster that can't be used; `gencourse export` says so too
+            self.log.warning("%s: %s", self.name, error)
         app = ExportApp(config=self.config, coursedir=self.coursedir)
         app.log.setLevel(logging.CRITICAL + 1)
         app.init_plugin()

@@ -8,6 +8,8 @@ never half of one, and the disk is waited for once instead of forty times.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import secrets
 import stat
@@ -147,6 +149,17 @@ class Ledger:
         except MissingEntry:
             return None
         return Standing(status(submission), float(submission.score), float(submission.max_score))
+
+    def marks(self, student: str) -> str:
+        """Return SHA-256 of the points and comments that were given by hand."""
+        try:
+            notebooks = self.gradebook.find_submission(self.name, student).notebooks
+        except MissingEntry:
+            notebooks = []
+        points = [[g.name, g.manual_score, g.extra_credit] for n in notebooks for g in n.grades]
+        comments = [[c.name, c.manual_comment] for n in notebooks for c in n.comments]
+        found = json.dumps([sorted(points), sorted(comments)])
+        return hashlib.sha256(found.encode()).hexdigest()
 
     def due(self) -> str:
         """Return when the set is due, as text; empty if it never is."""
