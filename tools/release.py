@@ -1,5 +1,7 @@
 """Write assignments/ from solutions/: what students get, without solutions and hidden checks.
 
+With each goes a manifest in the package, from which ``gencourse check`` knows the release.
+
     python tools/release.py              # every problem set
     python tools/release.py ps5          # one
     python tools/release.py --check      # say which are out of date, and exit 1
@@ -21,6 +23,7 @@ from pathlib import Path
 import nbformat
 
 from gencourse._files import write_atomically
+from gencourse.grading.handin.manifests import to_manifest
 
 __all__ = ["lint", "problem_sets", "release"]
 
@@ -112,7 +115,21 @@ def lint(path: Path) -> list[str]:
                 faults.append(f"check cell {name} must end with task.score()")
         if cell.cell_type == "code" and (cell.outputs or cell.execution_count):
             faults.append(f"cell {name} has outputs; clear them")
+    if not notebook.cells or f'hand_in("{path.stem}")' not in notebook.cells[-1].source:
+        faults.append(f'the last cell must be code that calls hand_in("{path.stem}")')
     return faults
+
+
+def _files(name: str) -> list[tuple[Path, bytes]]:
+    """Return what is written for a problem set: the release, and its manifest."""
+    content = release(name)
+    return [
+        (ROOT / "assignments" / name / f"{name}.ipynb", content),
+        (
+            ROOT / "gencourse" / "grading" / "manifests" / f"{name}.json",
+            to_manifest(json.loads(content)),
+        ),
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -125,15 +142,15 @@ def main(argv: list[str] | None = None) -> int:
     stale = False
     try:
         for name in arguments.names or problem_sets():
-            path = ROOT / "assignments" / name / f"{name}.ipynb"
-            content = release(name)
-            if path.is_file() and path.read_bytes() == content:
-                continue
-            stale = True
-            if not arguments.check:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(path, content)
-            print(f"{'out of date' if arguments.check else 'wrote'}: {os.path.relpath(path, ROOT)}")
+            for path, content in _files(name):
+                if path.is_file() and path.read_bytes() == content:
+                    continue
+                stale = True
+                if not arguments.check:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(path, content)
+                word = "out of date" if arguments.check else "wrote"
+                print(f"{word}: {os.path.relpath(path, ROOT)}")
     except (OSError, ValueError, RuntimeError) as error:
         print(f"release: {error}", file=sys.stderr)
         return 2

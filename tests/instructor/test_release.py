@@ -17,11 +17,15 @@ from leaks import find_leaks
 from notebook_cells import ROOT, source
 from notebook_cells import release as released
 
+from gencourse.grading.handin.manifests import to_manifest
+
 
 @pytest.mark.parametrize("name", release.problem_sets())
 def test_the_release_is_up_to_date(name: str) -> None:
     committed = (ROOT / "assignments" / name / f"{name}.ipynb").read_bytes()
     assert committed == release.release(name), "run: make release"
+    manifest = ROOT / "gencourse" / "grading" / "manifests" / f"{name}.json"
+    assert manifest.read_bytes() == to_manifest(json.loads(committed)), "run: make release"
 
 
 @pytest.mark.parametrize("name", release.problem_sets())
@@ -90,6 +94,7 @@ def test_check_says_what_is_stale_and_writes_nothing(course: Path, tmp_path: Pat
         (lambda cells: cells.append({**cells[5], "id": "x"}), "two cells are called task1"),
         (lambda cells: cells[6].update(source="task.score()\nprint()"), "must end with"),
         (lambda cells: cells[6].update(execution_count=1), "has outputs"),
+        (lambda cells: cells.pop(), 'code that calls hand_in("ps5")'),
     ],
 )
 def test_a_source_that_is_not_fit_is_explained(damage, words, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
