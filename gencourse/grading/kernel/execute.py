@@ -31,7 +31,8 @@ RESTARTS = 3
 # Seconds: to start a kernel, to obey an interrupt, for the checks' own work between two calls.
 _START, _GRACE, _OWN_WORK = 60.0, 2.0, 180.0
 _MEMORY_EVERY = 0.1
-# Beyond this many times the limit of output a cell is stopped, not only cut.
+# Beyond this many times the limit of output a cell is stopped, not only cut; and no more than
+# this is kept of all cells of a hand-in.
 _FLOOD = 20
 _PRINTED = 8000  # characters of what a student's function prints, in a visible check
 
@@ -116,6 +117,7 @@ class _HandIn:
         self.student: _Kernel | None = None
         self.checks: _Kernel | None = None
         self.generation = 0
+        self.room = _FLOOD * self.limits.output_kb * 1024  # for outputs of all cells together
         self.ran: list[Cell] = []  # what a new kernel of the student's has to run again
         self.gone = ""  # why there is no kernel of the student's, for a sentence
         self.deadly: set[str] = set()  # names that ended the program when a check called them
@@ -266,11 +268,13 @@ class _HandIn:
         if self.left() <= 0 or not self.revive():
             return CellResult(cell.name, Outcome.NOT_RUN, note=self.not_run())
         self.deadly.clear()
-        outputs = Outputs(self.limits.output_kb * 1024)
+        outputs = Outputs(min(self.limits.output_kb * 1024, self.room))
         try:
             raised = self.in_student(message(b"x", cell.source), self.cell_seconds(), outputs)
         except _Ended as ended:
             return CellResult(cell.name, ended.outcome, outputs.finished(), note=ended.note)
+        finally:
+            self.room -= outputs.kept
         self.ran.append(cell)
         outcome, note = Outcome.OK, ""
         if raised is not None:
@@ -282,6 +286,8 @@ class _HandIn:
             note = note or (
                 f"This cell's output is longer than {self.limits.output_kb} kB; "
                 "the rest was left out."
+                if self.room > 0
+                else "The notebook's outputs are too long; the rest was left out."
             )
         return CellResult(cell.name, outcome, outputs.finished(), note=note)
 
@@ -357,9 +363,12 @@ class _HandIn:
                     outputs.report(answer.read())
                     kernel.link.put(message(b"a", None))
                 elif answer.kind == b"n":
-                    self.notes.append(_PROCESSOR)
+                    if _PROCESSOR not in self.notes:
+                        self.notes.append(_PROCESSOR)
                 elif answer.kind == (b"r" if call else b"e"):
                     if stopped is not None:
+                        if stopped.outcome is Outcome.OUTPUT and self.still_prints(kernel):
+                            self.end_student()
                         raise stopped
                     return answer if call else _name(answer.read())
             except Broken:
@@ -383,7 +392,11 @@ class _HandIn:
         status = kernel.child.wait(1.0)
         self.end_student()
         if status == -9:
-            return _Ended(Outcome.MEMORY, self.memory_note())
+            return _Ended(
+                Outcome.MEMORY,
+                "Your code ended the program: it was killed, as happens when it uses more than "
+                f"{self.limits.memory_mb} MB of memory.",
+            )
         if status is not None and status < 0:
             return _Ended(Outcome.CRASH, f"Your code crashed the program (signal {-status}).")
         return _Ended(Outcome.CRASH, "Your code ended the program.")
@@ -401,6 +414,14 @@ class _HandIn:
                 if not data:
                     break
                 outputs.stream(name, data)
+
+    def still_prints(self, kernel: _Kernel) -> bool:
+        """Whether something goes on printing that an interrupt did not reach."""
+        self.drain(kernel, Outputs(1))
+        time.sleep(0.05)
+        after = Outputs(1)
+        self.drain(kernel, after)
+        return after.size > 0
 
     # ------------------------------------------------------------------ checks
 

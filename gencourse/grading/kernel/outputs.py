@@ -13,8 +13,9 @@ __all__ = ["Outputs"]
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ERROR_LINES = 60
 _LINE = 2000
-# A progress bar writes over its own line; the last state is what a reader would see.
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
+# Entries of one cell: an empty one takes room in the notebook and on the page, too.
+_ENTRIES = 1000
+_ENTRY = 100
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -26,8 +27,8 @@ class Outputs:
 
     Attributes
     ----------
-    size : int
-        Bytes that came, kept or not.
+    size, kept : int
+        Bytes that came, and those of them that were kept.
     """
 
     def __init__(self, limit: int) -> None:
@@ -37,33 +38,36 @@ class Outputs:
         self._decoders = {
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
         }
-        self._kept = 0
+        self.kept = 0
+        self._left_out = False
 
     @property
     def cut(self) -> bool:
         """Whether something was left out."""
-        return self.size > self.limit
+        return self._left_out or self.size > self.limit
 
     def stream(self, name: str, data: bytes) -> None:
         """Take what was written to ``stdout`` or ``stderr``."""
-        room = max(self.limit - self._kept, 0)
+        room = max(self.limit - self.kept, 0)
         self.size += len(data)
-        self._kept += min(len(data), room)
+        self.kept += min(len(data), room)
         text = self._decoders[name].decode(data[:room])
         if not text:
             return
         last = self.entries[-1] if self.entries else {}
         if last.get("output_type") == "stream" and last["name"] == name:
             last["parts"].append(text)
-        else:
+        elif len(self.entries) < _ENTRIES:
             self.entries.append({"output_type": "stream", "name": name, "parts": [text]})
+        else:
+            self._left_out = True
 
     def report(self, output: Any) -> None:
         """Take something that the shell reported; nothing if it is malformed."""
         kind = output.get("output_type") if isinstance(output, dict) else None
         if kind == "clear":
             self.entries.clear()
-            self.size = self._kept = 0
+            self.size = self.kept = 0
         elif kind == "left out":
             self.size += self.limit + 1
         elif kind == "error":
@@ -77,10 +81,12 @@ class Outputs:
                 self._take(entry)
 
     def _take(self, entry: dict[str, Any]) -> None:
-        size = _size(entry)
+        size = _ENTRY + _size(entry)
         self.size += size
-        if entry["output_type"] == "error" or self._kept + size <= self.limit:
-            self._kept += size
+        if len(self.entries) >= _ENTRIES:
+            self._left_out = True
+        elif entry["output_type"] == "error" or self.kept + size <= self.limit:
+            self.kept += size
             self.entries.append(entry)
 
     def finished(self) -> tuple[dict[str, Any], ...]:
@@ -88,7 +94,7 @@ class Outputs:
         outputs = []
         for entry in self.entries:
             if entry["output_type"] == "stream":
-                text = _OVERWRITTEN.sub("", "".join(entry["parts"]).replace("\r\n", "\n"))
+                text = _last_state("".join(entry["parts"]))
                 entry = {"output_type": "stream", "name": entry["name"], "text": _clean(text)}
             outputs.append(entry)
         return tuple(outputs)
@@ -97,6 +103,11 @@ class Outputs:
         """Return what was printed, without errors of the streams, up to ``most`` characters."""
         parts = [e["parts"] for e in self.entries if e.get("name") == "stdout"]
         return _clean("".join(part for each in parts for part in each)[:most])
+
+
+def _last_state(text: str) -> str:
+    """A progress bar writes over its own line; keep what a reader would see in the end."""
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
 def _clean(text: str) -> str:

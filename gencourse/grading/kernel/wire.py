@@ -35,6 +35,9 @@ TEXT_LIMIT = 8 * 2**20
 BYTES_LIMIT = 256 * 2**20
 #: Lists within lists.
 DEPTH_LIMIT = 40
+#: Entries of sets and dictionaries in one message. A hostile one has keys that all have one
+#: hash, so that the time to read them grows with the square of their number.
+KEYS_LIMIT = 20_000
 #: Whole numbers, in bits; Python's own limit for reading decimal numbers is higher.
 INTEGER_LIMIT = 8192
 
@@ -74,6 +77,7 @@ class _Writer:
         self.opaque = opaque
         self.chunks: list[bytes] = []
         self.size = 0
+        self.keys = 0
 
     def raw(self, data: bytes) -> dict[str, int]:
         at, self.size = self.size, self.size + len(data)
@@ -120,13 +124,16 @@ class _Writer:
         if isinstance(value, tuple):
             return {"$": "tuple", "v": [self.node(x, depth + 1) for x in tuple.__iter__(value)]}
         if isinstance(value, set):
+            self.count(set.__len__(value))
             return {"$": "set", "v": [self.node(x, depth + 1) for x in set.__iter__(value)]}
         if isinstance(value, frozenset):
+            self.count(frozenset.__len__(value))
             return {
                 "$": "frozenset",
                 "v": [self.node(x, depth + 1) for x in frozenset.__iter__(value)],
             }
         if isinstance(value, dict):
+            self.count(dict.__len__(value))
             items = dict.items(value)
             pairs = [[self.node(k, depth + 1), self.node(v, depth + 1)] for k, v in items]
             return {"$": "dict", "v": pairs}
@@ -141,6 +148,11 @@ class _Writer:
         if isinstance(value, torch.device):
             return {"$": "device", "v": str(value)}
         return None
+
+    def count(self, keys: int) -> None:
+        self.keys += keys
+        if self.keys > KEYS_LIMIT:
+            raise WireError(f"sets and dictionaries of more than {KEYS_LIMIT} can't be sent")
 
     def tensor(self, value: Tensor) -> Node:
         # A subclass that lies about itself is read as the tensor it is.
@@ -215,6 +227,7 @@ class _Reader:
         self.data = data
         self.opaque = opaque
         self.leaves = leaves
+        self.taken = self.keys = 0
 
     def value(self, node: Node, depth: int = 0) -> Any:
         if node is None or type(node) in (bool, int, float, str):
@@ -239,6 +252,10 @@ class _Reader:
         at, n = node.get("at"), node.get("n")
         if type(at) is not int or type(n) is not int or not 0 <= at <= at + n <= len(self.data):
             raise WireError("bytes are missing")
+        # Each byte belongs to one value: many values of the same bytes would fill the memory.
+        self.taken += n
+        if self.taken > len(self.data):
+            raise WireError("bytes are used twice")
         return self.data[at : at + n]
 
     def shape(self, node: Node, itemsize: int, size: int) -> list[int]:
@@ -286,6 +303,9 @@ class _Reader:
         return dict(zip(keys, (self.value(v, depth + 1) for _, v in pairs), strict=True))
 
     def hashable(self, values: list[Any]) -> list[Any]:
+        self.keys += len(values)
+        if self.keys > KEYS_LIMIT:
+            raise WireError("too many keys")
         try:
             for value in values:
                 hash(value)
@@ -322,7 +342,9 @@ class _Reader:
         dtype = np.dtype(self.text(node, "dtype", _ARRAYS.pattern))
         data = self.raw(node)
         shape = self.shape(node, dtype.itemsize, len(data))
-        if not dtype.itemsize or not data:
+        if not dtype.itemsize and math.prod(shape) > 1:
+            raise WireError("entries of no length")
+        if not data:
             return np.zeros(shape, dtype)
         if dtype.kind == "b":
             return (np.frombuffer(data, np.uint8) != 0).reshape(shape)
@@ -377,7 +399,15 @@ def decode(
         return _Reader(data, opaque, leaves).value(node)
     except WireError:
         raise
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, RuntimeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+        OverflowError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         raise WireError(f"not a message: {type(error).__name__}") from None
 
 
