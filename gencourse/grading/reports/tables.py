@@ -120,7 +120,8 @@ def grades(gradebook: Gradebook, problem_set: str) -> list[Grade]:
         If the gradebook has no such problem set.
     """
     assignment = gradebook.find_assignment(problem_set)
-    return [_grade(gradebook, assignment, student) for student in gradebook.students]
+    students = sorted(gradebook.students, key=lambda student: student.id)
+    return [_grade(gradebook, assignment, student) for student in students]
 
 
 def _grade(gradebook: Gradebook, assignment: Any, student: Any) -> Grade:
