@@ -33,6 +33,8 @@ def environment(home: str, temporary: str, inherited: Mapping[str, str]) -> dict
         "MPLCONFIGDIR": f"{temporary}/.matplotlib",
         "XDG_CACHE_HOME": f"{temporary}/.cache",
         "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
         "MPLBACKEND": "agg",
         "PYTHONDONTWRITEBYTECODE": "1",
         "CUDA_VISIBLE_DEVICES": "",
@@ -94,8 +96,8 @@ def become(user: int, *, keep: int | None = None) -> None:
 def restrict_files(readable: list[str], writable: list[str]) -> None:
     """Apply Landlock: for where there are no mounts of one's own."""
     system = ["/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/version"]
-    cpus = ["/sys/devices/system/cpu", "/etc/passwd", "/etc/group", "/etc/hosts"]
-    landlock.restrict([*readable, *system, *cpus], writable, paths.DEVICES)
+    system += ["/sys/devices/system/cpu", "/etc/hosts"]
+    landlock.restrict([*readable, *system], writable, paths.DEVICES)
 
 
 def filter_calls(*, namespaces: bool) -> None:

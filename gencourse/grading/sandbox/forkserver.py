@@ -53,6 +53,8 @@ class ForkServer:
     ----------
     place : str
         Folder of the kernels' files, where they have no disk of their own.
+    threads : int
+        Of the server, after importing: it must be 1, or a fork may inherit a lock that is held.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ class ForkServer:
         self.warm = tuple(warm)
         self.collapse = bool(collapse and warm)
         self.start_seconds = start_seconds
-        self.place = ""
+        self.place, self.threads = "", 0
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -149,7 +151,7 @@ class ForkServer:
                 raise SpawnError(
                     f"The fork server did not start: {answer.get('failed', 'it ended')}\n{said}"
                 )
-            self.place = answer["place"]
+            self.place, self.threads = answer["place"], answer["threads"]
 
     def _said(self) -> str:
         if self._log is None:
@@ -404,6 +406,8 @@ def _environment() -> dict[str, str]:
         "HOME": "/nonexistent",
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
         "MPLBACKEND": "agg",
         "MPLCONFIGDIR": tempfile.gettempdir(),
         "PYTHONHASHSEED": "0",

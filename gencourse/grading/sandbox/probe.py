@@ -10,8 +10,10 @@ from gencourse.grading.sandbox import cgroup, landlock, seccomp
 from gencourse.grading.sandbox.forkserver import ForkServer, SpawnError
 from gencourse.grading.sandbox.policy import Finding, Isolation, NoSandbox
 
-__all__ = ["CONTAINER", "findings"]
+__all__ = ["CONTAINER", "LAYERS", "findings"]
 
+#: What is looked for.
+LAYERS = ("namespaces", "landlock", "seccomp", "cgroup")
 #: What to do where the system has no sandbox.
 CONTAINER = (
     "Grade in a Linux container or virtual machine: on macOS and Windows Docker Desktop or WSL 2 "
@@ -29,9 +31,8 @@ def findings() -> dict[str, Finding]:
     ``"namespaces"`` and ``"landlock"`` say whether a kernel could be started behind them;
     ``"seccomp"`` and ``"cgroup"`` are of what both make use.
     """
-    layers = ("namespaces", "landlock", "seccomp", "cgroup")
     if sys.platform != "linux":
-        return dict.fromkeys(layers, _NOT_LINUX)
+        return dict.fromkeys(LAYERS, _NOT_LINUX)
     if seccomp.supported():
         calls = Finding(True, "System calls can be filtered.")
     else:

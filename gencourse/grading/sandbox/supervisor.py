@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -188,7 +189,9 @@ class _Supervisor:
             try:
                 function = self.confined(started)
             except BaseException as error:
-                os.write(started, f"{type(error).__name__}: {error}".encode()[:4000])
+                os.write(
+                    started, f"{type(error).__name__}: {error}".encode()[:4000]
+                )  # at most PIPE_BUF
                 raise
             os.write(started, b"!")
             os.close(started)
@@ -218,6 +221,7 @@ class _Supervisor:
         os.environ.clear()
         os.environ.update(variables)
         os.chdir(self.work)
+        tempfile.tempdir = None  # the server has looked for its own
         if plan.sandboxed:
             self.restrict()
             sys.path.insert(0, "")
@@ -248,20 +252,16 @@ class _Supervisor:
     def watch(self, wake: int, started: int) -> int:
         """Serve the owner until the kernel ends; return its exit status, negative for a signal."""
         poll = select.poll()
-        for each in (self.channel.fileno(), self.lifeline, wake, started):
+        for each in (started, self.channel.fileno(), self.lifeline, wake):
             poll.register(each, select.POLLIN)
-        said = b""
+        starting = True
         disk_checked = time.monotonic()
         while True:
             for number, _ in poll.poll(None if self.namespaces else 1000 * _DISK_SECONDS):
                 if number == started:
-                    part = os.read(started, 4096)
-                    said += part
-                    if part:
-                        continue
                     poll.unregister(started)
-                    os.close(started)
-                    self.report_start(said)
+                    self.report_start(started)
+                    starting = False
                 elif number == self.lifeline:
                     return self.kill_main()
                 elif number == wake:
@@ -271,6 +271,8 @@ class _Supervisor:
                     return self.kill_main()
             ended = self.reap()
             if ended is not None:
+                if starting:  # it ended before we had looked
+                    self.report_start(started)
                 return ended
             watched = self.plan.sandboxed and not self.namespaces
             if watched and time.monotonic() - disk_checked > _DISK_SECONDS:
@@ -280,7 +282,10 @@ class _Supervisor:
                     self.reason = "disk"
                     return self.kill_main()
 
-    def report_start(self, said: bytes) -> None:
+    def report_start(self, started: int) -> None:
+        # All of it at once: it is shorter than what a pipe takes in one piece.
+        said = os.read(started, 1 << 16)
+        os.close(started)
         if said == b"!":
             self.base = processes.statm(self.main)
             _say(self.channel, {"ready": True})
