@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from gencourse.grading.job import Limits
 from gencourse.grading.sandbox import landlock, linux, paths, seccomp
 
-__all__ = ["become", "environment", "filter_calls", "restrict_files", "set_limits"]
+__all__ = ["become", "environment", "filter_calls", "needed", "restrict_files", "set_limits"]
 
 _MB = 1024 * 1024
 #: Room beyond the memory limit before an allocation fails: for what is reserved and not used.
@@ -109,18 +109,35 @@ def filter_calls(*, namespaces: bool) -> None:
         seccomp.install(seccomp.program(shared=True, own=os.getpid(), signals=signals))
 
 
-def reachable(user: int, folders: Sequence[str]) -> bool:
-    """Say whether a user that owns nothing may walk to folders and read them."""
-    for folder in folders:
-        place = os.path.realpath(folder)
-        while True:
-            try:
-                mode = os.stat(place).st_mode
-            except OSError:
-                return False
-            if not mode & 0o001 and stat.S_ISDIR(mode):
-                return False
-            if place == "/":
-                break
-            place = os.path.dirname(place)
-    return True
+def needed(folders: Sequence[str]) -> int | None:
+    """Return the capability without which a user who owns nothing could not read folders.
+
+    Python may lie in root's own home, say. Reading past the modes of files is then kept, and
+    Landlock still says which files.
+
+    Raises
+    ------
+    PermissionError
+        If we don't have that capability ourselves.
+    """
+    closed = next(filter(None, map(_closed, folders)), None)
+    if closed is None:
+        return None
+    if not linux.capabilities() >> linux.CAP_DAC_READ_SEARCH & 1:
+        raise PermissionError(
+            f"{closed} is closed to other users, and Python needs it: "
+            "open it (chmod o+x), install Python elsewhere, or grade as a user that is not root"
+        )
+    return linux.CAP_DAC_READ_SEARCH
+
+
+def _closed(folder: str) -> str | None:
+    """Return the first folder on the way up that others may not enter, None if there is none."""
+    place = os.path.realpath(folder)
+    while True:
+        mode = os.stat(place).st_mode
+        if stat.S_ISDIR(mode) and not mode & stat.S_IXOTH:
+            return place
+        if place == "/":
+            return None
+        place = os.path.dirname(place)

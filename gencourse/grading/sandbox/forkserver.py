@@ -305,7 +305,7 @@ class Child:
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
                 return None
-            select.select([self._channel], [], [], left)
+            _readable(self._channel, left)
         return self._status
 
     def interrupt(self) -> None:
@@ -356,6 +356,10 @@ class Child:
     def __exit__(self, *exception: object) -> None:
         self.kill()
 
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):  # as when the start was refused
+            self.close()
+
     def _ask(self, what: bytes) -> bool:
         if self._status is not None:
             return False
@@ -369,8 +373,7 @@ class Child:
         """Return the next message, None if none comes in time; note what it says."""
         if self._channel.fileno() < 0:
             return None
-        readable, _, _ = select.select([self._channel], [], [], max(0.0, seconds))
-        if not readable:
+        if not _readable(self._channel, seconds):
             return None
         try:
             message, fds, _, _ = socket.recv_fds(self._channel, 1 << 16, 4)
@@ -385,9 +388,18 @@ class Child:
         return answer
 
 
+def _readable(channel: socket.socket, seconds: float | None) -> bool:
+    """Wait for a message or the end of the line; ``poll``, since ``select`` knows few files."""
+    number = channel.fileno()
+    if number < 0:  # closed by another thread
+        return True
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else max(0, round(1000 * seconds))))
+
+
 def _receive(channel: socket.socket, deadline: float) -> dict[str, Any]:
-    readable, _, _ = select.select([channel], [], [], max(0.0, deadline - time.monotonic()))
-    if not readable:
+    if not _readable(channel, deadline - time.monotonic()):
         return {"failed": "it took too long"}
     try:
         message = channel.recv(1 << 16)

@@ -42,6 +42,8 @@ __all__ = [
     "read_only",
     "set_dumpable",
     "syscall",
+    "unmount",
+    "use_capabilities",
 ]
 
 CLONE_NEWNS = 0x00020000
@@ -184,6 +186,16 @@ def capabilities() -> int:
     syscall("capget", header, data)
     low, _, _, high, _, _ = struct.unpack("6I", data.raw)
     return low | high << 32
+
+
+def use_capabilities() -> None:
+    """Make every capability effective that is permitted: a change of user has set them aside."""
+    header, data = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+    syscall("capget", header, data)
+    _, low, inherited_low, _, high, inherited_high = struct.unpack("6I", data.raw)
+    syscall(
+        "capset", header, struct.pack("6I", low, low, inherited_low, high, high, inherited_high)
+    )
 
 
 def drop_capabilities(keep: int | None = None) -> None:

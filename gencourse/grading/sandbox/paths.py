@@ -29,7 +29,8 @@ _SYSTEM = (
     "/etc/ld.so.conf.d",
     "/etc/alternatives",
     "/etc/fonts",
-    "/etc/ssl",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
     "/etc/mime.types",
     "/etc/localtime",
 )

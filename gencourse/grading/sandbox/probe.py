@@ -99,7 +99,7 @@ def _landlock() -> Finding:
         return Finding(False, "This kernel has no Landlock, or it is off.", remedy)
     problem = _tried(Isolation.LANDLOCK)
     if problem:
-        return Finding(False, problem, "Report it, with the output of gencourse doctor.")
+        return Finding(False, problem, "If that does not help, report it.")
     signals = "" if landlock.keeps_signals() else " Signals are kept in by the filter of calls."
     return Finding(True, f"A kernel was started behind Landlock {version}.{signals}")
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "children",
+    "deleted_bytes",
     "descendants",
     "disk_bytes",
     "everyone",
@@ -63,9 +64,11 @@ def of_user(user: int) -> int:
     """Count the threads of a user, which is what its limit of processes counts."""
     count = 0
     for pid in everyone():
-        with contextlib.suppress(OSError):
-            if os.stat(f"/proc/{pid}").st_uid == user:
-                count += len(os.listdir(f"/proc/{pid}/task"))
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:
+            # The folder's owner would not do: it is root's where a process can't be dumped.
+            fields = dict(line.split(b":", 1) for line in file if b":" in line)
+            if int(fields[b"Uid"].split()[0]) == user:
+                count += int(fields[b"Threads"])
     return count
 
 
@@ -164,21 +167,27 @@ def kill_user(user: int) -> None:
     os.waitpid(helper, 0)
 
 
-def disk_bytes(folder: str, pids: Iterable[int]) -> int:
-    """Return the bytes of files beneath a folder, and of those deleted that processes hold open."""
+def disk_bytes(folder: str) -> int:
+    """Return the bytes that the files beneath a folder take on disk."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
                 total += _file_bytes(os.lstat(os.path.join(place, name)))
+    return total
+
+
+def deleted_bytes(pids: Iterable[int]) -> int:
+    """Return the bytes of files that processes hold open and that have no name any more."""
+    found = {}
     for pid in pids:
         with contextlib.suppress(OSError):
             for name in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    found = os.stat(f"/proc/{pid}/fd/{name}")
-                    if found.st_nlink == 0:
-                        total += _file_bytes(found)
-    return total
+                    file = os.stat(f"/proc/{pid}/fd/{name}")
+                    if file.st_nlink == 0:
+                        found[file.st_dev, file.st_ino] = _file_bytes(file)
+    return sum(found.values())
 
 
 def _file_bytes(found: os.stat_result) -> int:

@@ -19,7 +19,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -239,8 +239,7 @@ class _Supervisor:
             return
         if not self.namespaces:
             if plan.user is not None:
-                unreachable = not confine.reachable(plan.user, plan.readable)
-                confine.become(plan.user, keep=linux.CAP_DAC_READ_SEARCH if unreachable else None)
+                confine.become(plan.user, keep=confine.needed(plan.readable))
             linux.no_new_privileges()
             linux.die_with_parent()
             confine.restrict_files(list(plan.readable), [self.work, plan.place + "/tmp"])
@@ -277,7 +276,9 @@ class _Supervisor:
             watched = self.plan.sandboxed and not self.namespaces
             if watched and time.monotonic() - disk_checked > _DISK_SECONDS:
                 disk_checked = time.monotonic()
-                used = processes.disk_bytes(self.plan.place, self.members())
+                used = processes.disk_bytes(self.plan.place)
+                with self.as_student():
+                    used += processes.deleted_bytes(self.members())
                 if used > self.plan.limits.disk_mb << 20:
                     self.reason = "disk"
                     return self.kill_main()
@@ -304,9 +305,30 @@ class _Supervisor:
         elif asked == MEMORY:
             others = [pid for pid in self.members() if pid != self.main]
             limit = self.plan.limits.memory_mb << 20
-            used = processes.memory(self.main, others, self.base, limit)
+            with self.as_student():
+                used = processes.memory(self.main, others, self.base, limit)
             _say(self.channel, {"memory": used})
         return asked not in (b"", KILL)
+
+    @contextlib.contextmanager
+    def as_student(self) -> Iterator[None]:
+        """Look at processes as their own user: root in a container may not look at others'.
+
+        Our real user stays, so they can do nothing to us meanwhile.
+        """
+        user = None if self.namespaces else self.plan.user
+        if user is None:
+            yield
+            return
+        group = os.getegid()
+        os.setegid(user)
+        os.seteuid(user)
+        linux.use_capabilities()  # it takes those that they have
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(group)
 
     def members(self) -> list[int]:
         """Return every process of this sandbox but this one."""
