@@ -66,6 +66,9 @@ class ForkServer:
     collapse : bool
         Put what was imported into large pages, some tenths of a second once: kernels then start
         in half the time. Not worth it for a few.
+    hidden : sequence of path
+        Folders that a sandbox must not show, besides the present one. It shows nothing but Python
+        and the system; a course that lies in one of their folders is refused.
     start_seconds : float
         How long importing may take, and then starting one kernel.
     """
@@ -76,11 +79,13 @@ class ForkServer:
         *,
         warm: Sequence[str] = WARM,
         collapse: bool = True,
+        hidden: Sequence[str | os.PathLike[str]] = (),
         start_seconds: float = 120.0,
     ) -> None:
         self.isolation = Isolation(isolation)
         self.warm = tuple(warm)
         self.collapse = bool(collapse and warm)
+        self.hidden = [os.path.abspath(path) for path in (*hidden, os.curdir)]
         self.start_seconds = start_seconds
         self.place, self.threads = "", 0
         self._lock = threading.Lock()
@@ -125,7 +130,12 @@ class ForkServer:
             self._control = ours
             self._log = tempfile.TemporaryFile()  # noqa: SIM115
             asked = json.dumps(
-                {"isolation": str(self.isolation), "warm": self.warm, "collapse": self.collapse}
+                {
+                    "isolation": str(self.isolation),
+                    "warm": self.warm,
+                    "collapse": self.collapse,
+                    "hidden": self.hidden,
+                }
             )
             with theirs:
                 self._process = subprocess.Popen(

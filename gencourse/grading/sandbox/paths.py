@@ -16,13 +16,9 @@ COURSE_FILES = ("solutions", "gradebook.db", "nbgrader_config.py", "submitted", 
 #: Devices that programs take for granted.
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
+_UNIX = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "include", "share")
 _SYSTEM = (
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
+    *(f"/{name}" for name in ("bin", "sbin", "lib", "lib32", "lib64")),
     "/nix/store",
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
@@ -34,6 +30,8 @@ _SYSTEM = (
     "/etc/mime.types",
     "/etc/localtime",
 )
+# Not the whole of these, for people keep their own things there (/usr/src, /usr/local/src).
+_SHARED = ("/usr", "/usr/local")
 
 
 def package() -> str:
@@ -57,11 +55,12 @@ def readable() -> list[str]:
     user_site = site.getusersitepackages()
     if user_site in sys.path:
         libraries.add(user_site)
-    found = {p for p in prefixes | libraries if p and os.path.isdir(p)}
+    found = {p for p in (prefixes | libraries) - set(_SHARED) if p and os.path.isdir(p)}
     found |= {os.path.realpath(p) for p in found}
     # An interpreter may be a link to one that lies elsewhere.
     executable = os.path.realpath(sys.executable)
-    found |= {p for p in _SYSTEM if os.path.exists(p)} | {package(), executable}
+    system = [*_SYSTEM, *(f"{base}/{name}" for base in _SHARED for name in _UNIX)]
+    found |= {p for p in system if os.path.exists(p)} | {package(), executable}
     return _outermost(found)
 
 
@@ -73,17 +72,24 @@ def _outermost(paths: Iterable[str]) -> list[str]:
     return kept
 
 
-def exposed(paths: Iterable[str]) -> list[str]:
-    """Return the course's files that would lie in sight if these folders were shown.
+def exposed(paths: Iterable[str], hidden: Iterable[str] = ()) -> list[str]:
+    """Return what would lie in sight, and must not, if these files and folders were shown.
 
-    So it is where a virtual environment, or Python itself, holds the course instead of lying in
-    or beside it; such an arrangement is refused.
+    That is where a virtual environment, or Python itself, holds a course instead of lying in it
+    or beside it. Such an arrangement is refused.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        From :func:`readable`.
+    hidden : iterable of str
+        Folders of which nothing may be shown, but for the package and what was put into them to
+        be shown, such as a virtual environment.
     """
-    own = package()
-    return [
-        os.path.join(path, name)
-        for path in paths
-        if path != own
-        for name in COURSE_FILES
-        if os.path.exists(os.path.join(path, name))
-    ] + [path for path in paths if os.path.normpath(path) in ("/", os.path.expanduser("~"))]
+    folders = [path for path in paths if path != package()]
+    known = [os.path.join(path, name) for path in folders for name in COURSE_FILES]
+    found = [path for path in known if os.path.exists(path)]
+    for path in map(os.path.realpath, hidden):
+        found += [path for folder in folders if (path + "/").startswith(folder.rstrip("/") + "/")]
+    home = os.path.expanduser("~")
+    return found + [path for path in folders if os.path.normpath(path) in ("/", home)]

@@ -247,7 +247,7 @@ def main(arguments: list[str]) -> None:
             linux.collapse_memory()
         threads = len(os.listdir("/proc/self/task"))
         os.chmod(place, 0o711)
-        if shown := paths.exposed(paths.readable()):
+        if shown := paths.exposed(paths.readable(), asked["hidden"]):
             raise RuntimeError(
                 f"a sandbox would show {', '.join(shown)}, since it shows Python's own folders; "
                 "make the virtual environment in a folder of its own (.venv)"

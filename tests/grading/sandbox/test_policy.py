@@ -13,8 +13,10 @@ import gencourse
 from gencourse.grading.job import Limits
 from gencourse.grading.sandbox import (
     Finding,
+    ForkServer,
     Isolation,
     NoSandbox,
+    SpawnError,
     best,
     cgroup,
     paths,
@@ -86,6 +88,20 @@ def test_a_prefix_that_holds_the_course_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "gradebook.db").touch()
     assert paths.exposed([str(tmp_path)]) == [str(tmp_path / "gradebook.db")]
     assert paths.exposed(["/"]) == ["/"]
+
+
+def test_a_course_among_pythons_own_files_is_noticed(tmp_path: Path) -> None:
+    course = tmp_path / "lib" / "course"
+    assert paths.exposed([str(tmp_path / "lib")], [str(course)]) == [str(course)]
+    assert paths.exposed([str(tmp_path / "lib")], [str(tmp_path / "library"), str(tmp_path)]) == []
+    assert paths.exposed([paths.package()], [paths.package()]) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fork server runs on Linux alone")
+def test_a_server_refuses_to_show_a_course() -> None:
+    server = ForkServer(Isolation.NONE, warm=(), hidden=[Path(sys.prefix) / "course"])
+    with pytest.raises(SpawnError, match="course"):
+        server.start()
 
 
 @pytest.mark.parametrize("holds", [True, False])
