@@ -120,7 +120,8 @@ def _render(source: str, attachments: Mapping[str, Any]) -> Markup:
         return Markup("<pre>{}</pre>").format(text)
     clean = nh3.clean(
         html,
-        tags=_TAGS,
+        # A picture that is not in the cell would be left as an empty frame.
+        tags=_TAGS if "data:image/" in html else _TAGS - {"img"},
         attributes=_ATTRIBUTES,
         allowed_classes=_CLASSES,
         url_schemes={"http", "https", "mailto", "data"},
