@@ -5,6 +5,7 @@ With each goes a manifest in the package, from which ``gencourse check`` knows t
     python tools/release.py              # every problem set
     python tools/release.py ps5          # one
     python tools/release.py --check      # say which are out of date, and exit 1
+    python tools/release.py --validate   # grade the solution and a blank hand-in
 
 The work is nbgrader's ``generate_assignment``, in a temporary folder and without a gradebook;
 here its result is made the same on every run and machine, and written in one piece.
@@ -19,13 +20,19 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import nbformat
 
 from gencourse._files import write_atomically
 from gencourse.grading.handin.manifests import to_manifest
+from gencourse.grading.job import Cell, Job
+from gencourse.grading.kernel.lint import faults as checks_that_cannot_work
 
-__all__ = ["lint", "problem_sets", "release"]
+if TYPE_CHECKING:
+    from gencourse.grading.sandbox.forkserver import ForkServer
+
+__all__ = ["lint", "problem_sets", "release", "validate"]
 
 ROOT = Path(__file__).resolve().parent.parent
 # What may never be found in a release, whatever nbgrader made of the source.
@@ -115,9 +122,88 @@ def lint(path: Path) -> list[str]:
                 faults.append(f"check cell {name} must end with task.score()")
         if cell.cell_type == "code" and (cell.outputs or cell.execution_count):
             faults.append(f"cell {name} has outputs; clear them")
+    faults += checks_that_cannot_work(_code_cells(notebook))
     if not notebook.cells or f'hand_in("{path.stem}")' not in notebook.cells[-1].source:
         faults.append(f'the last cell must be code that calls hand_in("{path.stem}")')
     return faults
+
+
+def _code_cells(notebook: nbformat.NotebookNode) -> list[Cell]:
+    """Return the code cells of a source notebook as they are graded, solutions included."""
+    cells = []
+    for cell in notebook.cells:
+        meta = cell.metadata.get("nbgrader", {})
+        if cell.cell_type == "code":
+            kind: Literal["student", "given", "checks"] = "given"
+            if meta.get("solution") or meta.get("grade"):
+                kind = "student" if meta.get("solution") else "checks"
+            cells.append(Cell(cell.id, kind, cell.source))
+    # A cell that is there twice is reported by its own sentence.
+    return list({cell.name: cell for cell in cells}.values())
+
+
+def validate(name: str, root: Path, server: ForkServer) -> list[str]:
+    """Grade the solution and the blank release of a problem set as hand-ins are graded.
+
+    Parameters
+    ----------
+    name : str
+        Of the problem set.
+    root : Path
+        The course.
+    server : ForkServer
+        Where the kernels come from.
+
+    Returns
+    -------
+    list of str
+        What is wrong: checks that the solution does not pass in full, or that give points for
+        nothing, or that fail by themselves. Nothing if the set is ready.
+
+    Notes
+    -----
+    It reads ``nbgrader_config.py``, which sets umask and environment of this process.
+    """
+    from traitlets.config import PyFileConfigLoader
+
+    from gencourse.grading.course.problem_set import ProblemSet
+    from gencourse.grading.kernel.execute import execute
+
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
+    problem_set = ProblemSet.load(root, name, config)
+    source = nbformat.read(root / "solutions" / name / f"{name}.ipynb", as_version=4)
+    blank = problem_set.template
+    faults = []
+    for notebook, whose, share in ((source, "the solution", 1), (blank, "a blank hand-in", 0)):
+        job = Job(
+            name,
+            tuple(_code_cells(notebook)),
+            files=problem_set.files,
+            course_files=problem_set.course_files,
+            withheld=problem_set.withheld,
+            limits=problem_set.limits,
+        )
+        result = execute(job, server)
+        if result.problem:
+            faults.append(f"{whose}: {result.problem}")
+        for cell in result.cells:
+            expected = share * problem_set.points.get(cell.name, 0.0)
+            if cell.score is not None and cell.score != expected:
+                faults.append(
+                    f"{whose} gets {cell.score:g} points in {cell.name}, not {expected:g}"
+                )
+    return faults
+
+
+def _validate(names: list[str]) -> int:
+    from gencourse.grading.sandbox import policy
+    from gencourse.grading.sandbox.forkserver import ForkServer
+
+    with ForkServer(policy.best()) as server:
+        found = {name: validate(name, ROOT, server) for name in names}
+    for name, faults in found.items():
+        print(f"{name}: " + ("; ".join(faults) or "valid"))
+    return int(any(found.values()))
 
 
 def _files(name: str) -> list[tuple[Path, bytes]]:
@@ -138,9 +224,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", help="problem sets; all of them if none is named")
     parser.add_argument("--check", action="store_true", help="only say what is out of date")
+    parser.add_argument("--validate", action="store_true", help="grade solution and blank release")
     arguments = parser.parse_args(argv)
     stale = False
     try:
+        if arguments.validate:
+            return _validate(arguments.names or problem_sets())
         for name in arguments.names or problem_sets():
             for path, content in _files(name):
                 if path.is_file() and path.read_bytes() == content:

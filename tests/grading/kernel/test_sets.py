@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def hand_ins(name: str) -> list[dict[str, str]]:
     ]
 
 
+def same_words(printed: str) -> str:
+    """What does not depend on where the code ran.
+
+    The plain session knows no lines of source; a kind of tuple arrives as a tuple.
+    """
+    return re.sub(r"is a \w+; a tensor", "is no tensor", re.sub(", at: .*", "", printed))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_every_answer_gets_what_it_gets_in_an_ordinary_notebook(  # type: ignore[no-untyped-def]
@@ -85,12 +94,18 @@ def test_every_answer_gets_what_it_gets_in_an_ordinary_notebook(  # type: ignore
 ) -> None:
     monkeypatch.setenv("GENCOURSE_COURSE", str(ROOT))
     monkeypatch.setenv("GENCOURSE_GRADING", "1")
-    seen = 0
+    seen, solved = 0, answers(name)
     for changes in hand_ins(name):
-        graded = by_name(execute(job(name, changes), server))
+        # Only the checks of tasks that are answered in a new way here.
+        same = [task for task, code in changes.items() if code == solved.get(task)]
+        known = [c for c in points(name) if c.split("-")[0] in same]
+        todo = replace(job(name, changes), known=tuple(known))
+        graded = by_name(execute(todo, server))
         here = Session(name)
         for cell in source(name).cells:
             if cell.cell_type != "code" or cell.id == "setup":
+                continue
+            if cell.id in known:
                 continue
             if cell.id not in points(name):
                 here.run(changes.get(cell.id, cell.source), cell.id)
@@ -99,7 +114,6 @@ def test_every_answer_gets_what_it_gets_in_an_ordinary_notebook(  # type: ignore
             expected = here.checks(cell.id)
             got = graded[cell.id]
             assert got.score == expected.points, (cell.id, changes, text(got), expected.printed)
-            # The plain session knows no lines of source.
-            assert re.sub(", at: .*", "", got.outputs[0]["text"]) == expected.printed
+            assert same_words(got.outputs[0]["text"]) == same_words(expected.printed)
             seen += 1
     assert seen >= 100
