@@ -68,3 +68,47 @@ def test_every_attempt_succeeds_without_a_wall(user: str) -> None:
         reached["memory of other processes"] = "memory of"
     missing = {name: reached[name] for name, words in REACHED.items() if words not in reached[name]}
     assert not missing
+
+
+BOMB = """
+import json, sys, time
+from gencourse.grading.job import Limits
+from gencourse.grading.sandbox import ForkServer, Isolation, SpawnError
+from gencourse.grading.sandbox.processes import descendants
+entry = b'''
+import os, signal
+def main(sockets):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        try:
+            if os.fork() == 0: os.setsid()
+        except OSError: pass
+'''
+with ForkServer(Isolation(sys.argv[1]), warm=()) as server:
+    try:
+        child = server.spawn("bomb:main", [], sandboxed=True, files={"bomb.py": entry},
+                             limits=Limits(processes=24))
+    except SpawnError as error:
+        print(json.dumps({"missing": str(error)}))
+        raise SystemExit
+    time.sleep(1.0)
+    count = len(descendants(child.pid))
+    status = child.kill()
+    end = time.monotonic() + 10
+    while (left := len(descendants(server.pid))) and time.monotonic() < end:
+        time.sleep(0.05)
+    again = server.spawn("builtins:len", [], sandboxed=True).wait(20)
+    print(json.dumps({"count": count, "status": status, "left": left, "again": again}))
+"""
+
+
+@pytest.mark.parametrize("user", ["ourselves", "nobody"])
+@pytest.mark.parametrize("isolation", WALLS)
+def test_a_fork_bomb_that_goes_on_is_ended(isolation: Isolation, user: str) -> None:
+    came = python(user, BOMB, isolation)
+    if "missing" in came:
+        pytest.skip(f"no {isolation} here: {came['missing']}")
+    assert 8 <= came["count"] <= 24 + 8
+    assert came["status"] == -9
+    assert came["left"] == 0
+    assert came["again"] == 0
