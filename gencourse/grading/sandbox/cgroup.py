@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import time
 from pathlib import Path
 
 from gencourse.grading.job import Limits
@@ -59,15 +61,39 @@ def find() -> tuple[Path | None, str]:
                 (place / "cgroup.subtree_control").write_text("+memory +pids")
             except OSError:
                 continue
+        if not _works(place):
+            why = f"A process could not be moved to a group beneath {place}."
+            continue
         return place, f"Kernels get groups beneath {place}."
     return None, why
+
+
+def _works(place: Path) -> bool:
+    """Move a process into a group of its own, for a trial."""
+    try:
+        group = make(place, f"gencourse-trial-{os.getpid()}", Limits())
+    except OSError:
+        return False
+    try:
+        move = 'echo 0 > "$0/cgroup.procs"'
+        return (
+            subprocess.run(
+                ["/bin/sh", "-c", move, str(group)], stderr=subprocess.DEVNULL
+            ).returncode
+            == 0
+        )
+    except OSError:
+        return False
+    finally:
+        remove(group)
 
 
 def make(parent: Path, name: str, limits: Limits) -> Path:
     """Make a group with limits; raises ``OSError`` if it can't be."""
     group = parent / name
-    with contextlib.suppress(FileExistsError):
-        group.mkdir()
+    if group.exists():
+        remove(group)  # what was counted there is not this kernel's
+    group.mkdir(exist_ok=True)
     megabytes = limits.memory_mb + limits.disk_mb + _SLACK_MB
     (group / "memory.max").write_text(str(megabytes << 20))
     with contextlib.suppress(OSError):  # without swap there is no such file
@@ -94,5 +120,12 @@ def remove(group: Path) -> None:
     """Kill what is left in a group, and remove it."""
     with contextlib.suppress(OSError):
         (group / "cgroup.kill").write_text("1")
-    with contextlib.suppress(OSError):
-        group.rmdir()
+    for _ in range(20):
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:  # what was killed takes a moment to be gone
+            time.sleep(0.005)
+        else:
+            return

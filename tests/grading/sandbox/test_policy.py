@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 import gencourse
+from gencourse.cli import app
 from gencourse.grading.job import Limits
 from gencourse.grading.sandbox import (
     Finding,
@@ -130,6 +132,14 @@ def test_the_doctor_without_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "install it." in written.getvalue()
 
 
+@pytest.mark.parametrize(("held", "status"), [(True, 0), (False, 1)])
+def test_the_command_ends_with_a_status(
+    monkeypatch: pytest.MonkeyPatch, held: bool, status: int
+) -> None:
+    monkeypatch.setattr(command, "report", lambda console: held)
+    assert CliRunner().invoke(app, ["doctor", "--grading"]).exit_code == status
+
+
 def tree(place: Path, controllers: str, enabled: str) -> Path:
     (place / "cgroup.controllers").write_text(controllers)
     (place / "cgroup.subtree_control").write_text(enabled)
@@ -141,6 +151,7 @@ def test_control_groups_are_used_where_they_are_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cgroup, "_ours", lambda: tmp_path)
+    monkeypatch.setattr(cgroup, "_works", lambda place: True)
     assert cgroup.find()[0] is None
     tree(tmp_path, "cpu pids", "pids")
     assert cgroup.find() == (None, f"{tmp_path} has no control of memory.")
