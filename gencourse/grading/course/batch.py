@@ -47,6 +47,7 @@ from gencourse.grading.handin.mend import mend
 from gencourse.grading.job import CellResult, Job, Outcome, Result
 from gencourse.grading.reports.export import write_tables
 from gencourse.grading.reports.tables import BY_HAND, GRADED, NEEDS_REVIEW
+from gencourse.grading.reports.times import times_of
 
 __all__ = ["BY_HAND", "GRADED", "NEEDS_REVIEW", "Grading", "HandIn", "Options", "grade"]
 
@@ -172,6 +173,8 @@ def grade(
     ------
     FileNotFoundError
         If the course, the problem set or the hand-ins are not there.
+    ValueError
+        If ``rosters/ps5-times.csv`` can't be read.
     RuntimeError
         If another grader is at work, if there is no sandbox, if the cluster can't be reached,
         or if nbgrader can't read the source of the problem set.
@@ -189,7 +192,11 @@ def grade(
         known = ProblemSet.load(root, problem_set, config)
         if not chosen.dry_run:
             stack.enter_context(Private(root).lock())
-        found = collect(place, problem_set)
+        times = times_of(root, problem_set)
+        found = [
+            replace(one, timestamp=times.get(one.student) or one.timestamp)
+            for one in collect(place, problem_set)
+        ]
         if not found:
             raise FileNotFoundError(f"there are no hand-ins in {place}")
         batch = _Batch(known, root, config, chosen, report or (lambda hand_in: None))

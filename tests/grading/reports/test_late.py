@@ -15,6 +15,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from gencourse.grading.reports.late import LatePolicy
+from gencourse.grading.reports.times import times_of
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -90,3 +91,23 @@ def test_nbgrader_stores_the_penalty(books: Path, percent_of: str, penalty: floa
     with new_gradebook(books) as gradebook:
         submission = gradebook.find_submission("ps5", "ada")
         assert submission.late_submission_penalty == penalty
+
+
+def test_times_come_from_a_table(tmp_path: Path) -> None:
+    assert times_of(tmp_path, "ps5") == {}
+    (tmp_path / "rosters").mkdir()
+    table = tmp_path / "rosters" / "ps5-times.csv"
+    table.write_text(
+        "student,section,time\nada,A,2026-11-25 23:58+01:00\nbob,A,\ncyd,B,2026-11-26T10:00:00Z\n",
+        encoding="utf-8-sig",
+    )
+    assert times_of(tmp_path, "ps5") == {
+        "ada": "2026-11-25 22:58:00 UTC",
+        "cyd": "2026-11-26 10:00:00 UTC",
+    }
+    table.write_text("student,time\nada,last Tuesday\n")
+    with pytest.raises(ValueError, match="line 2: 'last Tuesday' is no time"):
+        times_of(tmp_path, "ps5")
+    table.write_text("name,when\n")
+    with pytest.raises(ValueError, match="needs a column 'student'"):
+        times_of(tmp_path, "ps5")
