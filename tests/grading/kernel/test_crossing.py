@@ -37,7 +37,7 @@ def test_values_arrive_as_what_they_are(server) -> None:  # type: ignore[no-unty
         """
 import numpy as np, collections
 from fractions import Fraction
-def same(x): return x
+def echo(x): return x
 def kind(x): return type(x).__name__
 class Net(nn.Module):
     pass
@@ -49,10 +49,10 @@ number, dtype = np.float32(3), torch.float64
         "that(tensors()['a'][1] == (1, None, True, 'é', b'x'), '')",
         "that(point == (1, 2) and type(point) is tuple, '')",
         "that(float(number) == 3.0 and dtype is torch.float64, '')",
-        "that(same(float('inf')) == float('inf') and same(-0.0).hex() == '-0x0.0p+0', '')",
+        "that(echo(float('inf')) == float('inf') and echo(-0.0).hex() == '-0x0.0p+0', '')",
         "that(kind(torch.ones(2)) == 'Tensor' and kind((1,)) == 'tuple', '')",
-        "that(same(1 << 100) == 1 << 100 and same(1 + 2j) == 1 + 2j, '')",
-        "that(same(torch.ones(2, 0)).shape == (2, 0), '')",
+        "that(echo(1 << 100) == 1 << 100 and echo(1 + 2j) == 1 + 2j, '')",
+        "that(echo(torch.ones(2, 0)).shape == (2, 0), '')",
     )
 
 

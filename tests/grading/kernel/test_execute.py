@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -229,3 +231,42 @@ def test_known_checks_are_left_out_and_change_nothing(server) -> None:  # type: 
     other = run(server, replace(job, seed=6))
     for name in ("drawn", "students"):
         assert full[name].outputs != other[name].outputs
+
+
+def test_checks_that_end_their_kernel_give_nobody_zero(server) -> None:  # type: ignore[no-untyped-def]
+    result = execute(hand_in(DOUBLE, ONE, "# checks end\nimport os; os._exit(0)"), server)
+    cells = by_name(result)
+    assert cells["double-checks"].score == 1.0
+    assert (cells["end"].outcome, cells["end"].score) == (Outcome.INFRASTRUCTURE, None)
+    assert "the kernel of the checks ended" in result.problem
+
+
+def test_one_server_serves_several_threads(server) -> None:  # type: ignore[no-untyped-def]
+    jobs = [
+        hand_in(f"# student\ndef double(x):\n    return {n} * x", ONE, seed=n) for n in (1, 2, 3)
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda job: execute(job, server), jobs * 2))
+    assert [by_name(r)["double-checks"].score for r in results] == [0.0, 1.0, 0.0] * 2
+    assert all(r.problem == "" for r in results)
+
+
+@pytest.mark.parametrize("isolation", ["landlock", "none"])
+def test_other_isolations_grade_alike(isolation: str) -> None:
+    from gencourse.grading.sandbox.forkserver import ForkServer
+    from gencourse.grading.sandbox.policy import Isolation, available
+
+    if sys.platform != "linux":
+        pytest.skip("the fork server runs on Linux alone")
+    if isolation != "none" and not available()[isolation].ok:
+        pytest.skip(available()[isolation].reason)
+    crash = "# student crash\nimport os; os._exit(0)"
+    hog = "# student hog\nx = []\nwhile True: x.append(bytearray(1 << 20))"
+    job = replace(hand_in(DOUBLE, crash, hog, ONE), limits=Limits(memory_mb=300))
+    with ForkServer(Isolation(isolation)) as other:
+        result = execute(job, other)
+    cells = by_name(result)
+    assert result.isolation == isolation
+    assert cells["crash"].outcome is Outcome.CRASH
+    assert cells["hog"].outcome is Outcome.MEMORY
+    assert cells["double-checks"].score == 1.0
