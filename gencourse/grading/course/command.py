@@ -133,11 +133,16 @@ class _Bar:
 
         score = "" if hand_in.score is None else f" {hand_in.score:g} of {hand_in.max_score:g}"
         self.console.print(
-            f"{hand_in.student}: {hand_in.status}{score}", markup=False, highlight=False
+            f"{_printable(hand_in.student)}: {hand_in.status}{score}", markup=False, highlight=False
         )
         self.review += hand_in.status == NEEDS_REVIEW
         review = f"{self.review} to review" if self.review else ""
         self.progress.update(self.task, advance=1, review=review)
+
+
+def _printable(text: str) -> str:
+    """Keep what a terminal, or a reader of lines, would take for more than letters out of sight."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _show(result: Grading, console: Console, problem_set: str, *, dry_run: bool) -> None:
@@ -149,7 +154,7 @@ def _show(result: Grading, console: Console, problem_set: str, *, dry_run: bool)
         style = "bold red" if hand_in.status == NEEDS_REVIEW else ""
         cells = (hand_in.student, points, hand_in.status, hand_in.note)
         # A file name such as ``[red]x`` is not a style.
-        table.add_row(*map(escape, cells), style=style)
+        table.add_row(*(escape(_printable(cell)) for cell in cells), style=style)
     console.print(table)
     if dry_run:
         console.print("Nothing was run or written.")

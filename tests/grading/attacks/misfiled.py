@@ -154,15 +154,15 @@ def strange_names() -> dict[str, bytes]:
     """New lines, markup, options, formulas and shell words in names of files."""
     names = (
         "new\nline",
-        "<b>bold</b>",
         "--force",
         "=cmd|' ",
         "$(touch x)",
         "[red]x",
         "a;b",
         "\u202e",
+        "\x1b]0;title\x07",
     )
-    return {f"{name}_{NAME}.ipynb": written(filled(WRONG)) for name in names if "/" not in name}
+    return {f"{name}_{NAME}.ipynb": written(filled(WRONG)) for name in names}
 
 
 @case("files", None)
