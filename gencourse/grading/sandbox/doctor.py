@@ -38,13 +38,13 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "memory of other processes": ("trace",),
     "privileges and kernel interfaces": ("privileges",),
     "a fork bomb": ("fork_bomb",),
-    "more memory than allowed": ("memory",),
+    "more memory than allowed": ("memory", "shared_memory"),
     "more disk than allowed": ("disk",),
     "deleted files that fill the disk": ("deleted_files",),
     "programs that stay behind": ("daemon",),
 }
 #: What may end the kernel that tries it; each has a kernel of its own.
-_FATAL = ("fork_bomb", "memory", "disk", "deleted_files", "daemon")
+_FATAL = ("fork_bomb", "memory", "shared_memory", "disk", "deleted_files", "daemon")
 _LIMITS = Limits(memory_mb=256, processes=16, disk_mb=16, total_seconds=120)
 _SECONDS = 60.0
 

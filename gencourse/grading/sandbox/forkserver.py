@@ -269,8 +269,8 @@ class Child:
         Process id, as seen from here, of the first process of the sandbox, which holds the
         kernel and ends with it.
     reason : str
-        Why it was ended from within: ``"memory"`` where the system counts memory for kernels as
-        a whole, ``"disk"`` where it doesn't limit disk; else empty.
+        Why it was ended from within: ``"memory"``, far beyond the limit, or ``"disk"``, where
+        kernels have no disk of their own; else empty.
     """
 
     def __init__(self, channel: socket.socket, limits: Limits, deadline: float) -> None:

@@ -425,6 +425,20 @@ def memory(targets: Targets) -> str:
 
 
 @attempt
+def shared_memory(targets: Targets) -> str:
+    """The same in memory that processes share, and which no limit of one process counts."""
+    megabytes = 2 * targets["memory_mb"] + 1024
+    held = []
+    for _ in range(0, megabytes, 64):
+        piece = mmap.mmap(-1, 64 << 20)
+        for offset in range(0, 64 << 20, 4096):
+            piece[offset] = 1
+        held.append(piece)
+        time.sleep(0.05)
+    return f"{megabytes} MB where {targets['memory_mb']} are allowed"
+
+
+@attempt
 def disk(targets: Targets) -> str:
     """Four times the disk that is allowed, in many files, wherever files can be written."""
     allowed, written = targets["disk_mb"], 0

@@ -31,7 +31,7 @@ __all__ = ["Plan", "run"]
 
 #: What the owner may ask, one byte each.
 INTERRUPT, KILL, MEMORY = b"i", b"k", b"m"
-_DISK_SECONDS = 0.5
+_WATCH_SECONDS, _SLACK_MB = 0.25, 128
 
 
 @dataclass(frozen=True)
@@ -254,9 +254,10 @@ class _Supervisor:
         for each in (started, self.channel.fileno(), self.lifeline, wake):
             poll.register(each, select.POLLIN)
         starting = True
-        disk_checked = time.monotonic()
+        wait = 1000 * _WATCH_SECONDS if self.plan.sandboxed else None
+        looked = time.monotonic()
         while True:
-            for number, _ in poll.poll(None if self.namespaces else 1000 * _DISK_SECONDS):
+            for number, _ in poll.poll(wait):
                 if number == started:
                     poll.unregister(started)
                     self.report_start(started)
@@ -273,15 +274,32 @@ class _Supervisor:
                 if starting:  # it ended before we had looked
                     self.report_start(started)
                 return ended
-            watched = self.plan.sandboxed and not self.namespaces
-            if watched and time.monotonic() - disk_checked > _DISK_SECONDS:
-                disk_checked = time.monotonic()
-                used = processes.disk_bytes(self.plan.place)
-                with self.as_student():
-                    used += processes.deleted_bytes(self.members())
-                if used > self.plan.limits.disk_mb << 20:
-                    self.reason = "disk"
-                    return self.kill_main()
+            if wait is None or starting or time.monotonic() - looked < _WATCH_SECONDS:
+                continue
+            begun = time.monotonic()
+            self.reason = self.beyond()
+            if self.reason:
+                return self.kill_main()
+            looked = time.monotonic()
+            looked += min(2.0, 20 * (looked - begun))  # looking shall not take much of the time
+
+    def beyond(self) -> str:
+        """Say which limit the kernel is far beyond, if any: a net under its owner's own watch."""
+        limits = self.plan.limits
+        if self.used() > (limits.memory_mb + limits.memory_mb // 4 + _SLACK_MB) << 20:
+            return "memory"
+        if self.namespaces:  # where the disk is one of its own, and full when it is full
+            return ""
+        written = processes.disk_bytes(self.plan.place)
+        with self.as_student():
+            written += processes.deleted_bytes(self.members())
+        return "disk" if written > limits.disk_mb << 20 else ""
+
+    def used(self) -> int:
+        """Return the bytes of memory that the kernel and what it started use."""
+        others = [pid for pid in self.members() if pid != self.main]
+        with self.as_student():
+            return processes.memory(self.main, others, self.base, self.plan.limits.memory_mb << 20)
 
     def report_start(self, started: int) -> None:
         # All of it at once: it is shorter than what a pipe takes in one piece.
@@ -303,11 +321,7 @@ class _Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.main, signal.SIGINT)
         elif asked == MEMORY:
-            others = [pid for pid in self.members() if pid != self.main]
-            limit = self.plan.limits.memory_mb << 20
-            with self.as_student():
-                used = processes.memory(self.main, others, self.base, limit)
-            _say(self.channel, {"memory": used})
+            _say(self.channel, {"memory": self.used()})
         return asked not in (b"", KILL)
 
     @contextlib.contextmanager

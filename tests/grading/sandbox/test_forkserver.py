@@ -125,6 +125,20 @@ def test_what_processes_share_counts_once(kernel: Start) -> None:
     assert 180 * MB < started.child.memory() < 300 * MB
 
 
+def test_memory_far_beyond_the_limit_ends_the_kernel_whoever_holds_it(kernel: Start) -> None:
+    program = f"""
+    import os, time
+    for _ in range(6):
+        if os.fork() == 0:
+            x = bytearray(b'x' * (100 * {MB}))
+            time.sleep(60)
+    time.sleep(60)
+    """
+    started = kernel(textwrap.dedent(program), limits=Limits(memory_mb=200))
+    assert started.child.wait(20) == -signal.SIGKILL
+    assert started.child.reason == "memory"
+
+
 def test_one_allocation_beyond_the_limit_is_an_error_in_the_students_code(kernel: Start) -> None:
     program = f"""
     try: x = bytearray(3000 * {MB})
