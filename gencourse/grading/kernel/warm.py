@@ -1,9 +1,11 @@
 """What kernels would import later, imported once in the fork server.
 
-The first optimiser of a process imports torch's compiler, which takes seconds; the first figure
-and the first cell of a shell import what draws and formats.
+The first optimiser of a process imports torch's compiler, which takes seconds; the first figure,
+the first cell and the first error of a shell import what draws, runs and formats. What isn't
+there in another version of a package is passed over: it only saves time.
 """
 
+import contextlib
 import importlib
 import warnings
 
@@ -19,7 +21,19 @@ _LATER = (
     "PIL.PngImagePlugin",
     "PIL.PpmImagePlugin",
     "matplotlib.backends.backend_agg",
+    "IPython.core.application",
+    "IPython.core.completer",
+    "IPython.core.completerlib",
+    "IPython.core.crashhandler",
+    "IPython.core.logger",
+    "IPython.core.magics",
+    "IPython.core.magics.execution",
+    "IPython.core.oinspect",
     "IPython.core.pylabtools",
+    "IPython.utils.contexts",
+    "IPython.utils.module_paths",
+    "IPython.utils.wildcard",
+    "bdb",
     "asttokens.line_numbers",
     "executing.executing",
     "pure_eval.core",
@@ -36,4 +50,9 @@ _LATER = (
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     for _name in _LATER:
-        importlib.import_module(_name)
+        with contextlib.suppress(ImportError):
+            importlib.import_module(_name)
+    with contextlib.suppress(ImportError):
+        from matplotlib.backends import backend_registry
+
+        backend_registry.list_all()  # looks through the metadata of all installed packages
