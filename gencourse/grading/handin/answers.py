@@ -10,7 +10,7 @@ from gencourse.grading.handin.findings import Finding, Kind
 from gencourse.grading.handin.matching import SOME_LETTERS, Matching, Piece, letters
 from gencourse.grading.handin.reading import HandedCell
 
-__all__ = ["Answer", "find_answers"]
+__all__ = ["Answer", "find_answers", "progress_of"]
 
 # Letters that make a text elsewhere look like an answer that has lost its place.
 _AN_ANSWER = 80
@@ -50,7 +50,7 @@ def find_answers(matching: Matching) -> dict[int, Answer]:
     return answers
 
 
-def _progress(stub: Stub, cell: HandedCell) -> dict[str, Progress]:
+def progress_of(stub: Stub, cell: HandedCell) -> dict[str, Progress]:
     """Return how far a cell is, without parsing one that mentions none of the names."""
     if not any(name in cell.source for name in stub.names):
         return {}
@@ -60,9 +60,9 @@ def _progress(stub: Stub, cell: HandedCell) -> dict[str, Progress]:
 def _program(matching: Matching, j: int) -> Answer:
     """Find an answer that is code."""
     stub, claims = matching.release[j].stub, matching.claims[j]
-    left = [p for p in claims if stub.is_left(code_of(p.cell.source))]
+    left = [p for p in claims if p.cell.untouched or stub.is_left(code_of(p.cell.source))]
     written = [p for p in claims if p not in left]
-    progress = {p.place: _progress(stub, p.cell) for p in (*claims, *matching.own)}
+    progress = {p.place: progress_of(stub, p.cell) for p in (*claims, *matching.own)}
     elsewhere = [p for p in matching.own if any(progress[p.place].values())]
     candidates = written or elsewhere
     if not candidates:
@@ -79,6 +79,7 @@ def _program(matching: Matching, j: int) -> Answer:
     code = replace(best.cell, cell_type="code", source=code_of(best.cell.source), attachments={})
     answer = Answer(code, best.place)
 
+    kept: list[Piece] = []
     missing = {n for n in stub.names if not progress[best.place].get(n)}
     for piece in sorted([*written, *elsewhere], key=lambda p: p.place, reverse=True):
         if piece is best:
@@ -90,10 +91,11 @@ def _program(matching: Matching, j: int) -> Answer:
         elif parts & missing:
             answer.before.insert(0, piece)
         elif piece in written and (piece.place < best.place or not progress[piece.place]):
-            _keep(matching, [piece], best)
+            kept.append(piece)
         missing -= parts
-    taken = [best, *answer.before, *answer.after]
-    matching.own[:] = [p for p in matching.own if p not in taken]
+    taken = set(map(id, [best, *answer.before, *answer.after]))
+    matching.own[:] = [p for p in matching.own if id(p) not in taken]
+    _keep(matching, kept, best)
     return answer
 
 
@@ -120,7 +122,7 @@ def _unnamed(matching: Matching, j: int) -> Answer:
             for p in matching.near(j)
             if p.cell.cell_type == "code"
             and defines_something(p.cell.source)
-            and not any(_progress(stub, p.cell) for stub in stubs)
+            and not any(progress_of(stub, p.cell) for stub in stubs)
         ]
     if not near:
         matching.note(Kind.MISSING, j)
@@ -141,7 +143,9 @@ def _text(matching: Matching, j: int) -> Answer:
     """Find an answer in words."""
     claims, stub = matching.claims[j], normal(matching.release[j].source)
     kind = matching.release[j].cell_type
-    written = [p for p in claims if normal(p.cell.source) not in ("", stub)]
+    written = [
+        p for p in claims if normal(p.cell.source) not in ("", stub) and not p.cell.untouched
+    ]
     if written:
         *earlier, best = written
         if earlier:
@@ -183,7 +187,7 @@ def _together(matching: Matching, answers: dict[int, Answer], programs: list[int
             continue
         for i in programs:
             there = answers[i].cell
-            if there is not None and all(_progress(stub, there).get(n) for n in stub.names):
+            if there is not None and all(progress_of(stub, there).get(n) for n in stub.names):
                 finding = Finding(Kind.MISSING, matching.release[j].name)
                 matching.findings[:] = [f for f in matching.findings if f != finding]
                 matching.note(Kind.TOGETHER, j)

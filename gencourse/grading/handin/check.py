@@ -191,6 +191,8 @@ def _of_the_cells(rebuilt: Rebuilt, release: list[ReleasedCell]) -> Iterable[Rem
     for cell in answers:
         if cell.cell_type != "code" or cell.name not in rebuilt.written:
             continue
+        if parsed(sources[cell.name]) is None:
+            continue
         progress = cell.stub.progress(sources[cell.name])
         if stuck := [name for name, far in progress.items() if far < Progress.WRITTEN]:
             sentence = f"Not finished in {cell.name}: {', '.join(stuck)}."

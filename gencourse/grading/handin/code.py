@@ -24,8 +24,10 @@ def normal(source: str) -> str:
     return "\n".join(line.rstrip() for line in source.strip().splitlines())
 
 
-_MAGIC = re.compile(r"^(\s*)[%!?][^\n]*$", re.MULTILINE)
+_MAGIC = re.compile(r"^([ \t]*)[%!?][^\n]*$", re.MULTILINE)
 _CELL_MAGIC = re.compile(r"\A\s*%%[^\n]*")
+# Nobody types as much; parsing it would take long.
+_LONGEST = 500_000
 _FENCE = re.compile(r"\A\s*```[ \t]*\w*[ \t]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
@@ -37,13 +39,18 @@ def code_of(source: str) -> str:
 
 def parsed(source: str) -> ast.Module | None:
     """Return the syntax tree, with a ``pass`` for each magic; None if it is not Python."""
-    plain = _MAGIC.sub(r"\1pass", _CELL_MAGIC.sub("", source))
+    if len(source) > _LONGEST:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of escapes in the student's strings
-        try:
-            return ast.parse(plain)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+        # A line may begin with % or ! for other reasons than magic.
+        plain = _CELL_MAGIC.sub("", source)
+        for text in (source, plain, _MAGIC.sub(r"\1pass", plain)):
+            try:
+                return ast.parse(text)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+    return None
 
 
 _Defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -125,12 +132,8 @@ class Stub:
         """Say how far a cell has come with each of the names that it defines; the last counts."""
         tree = parsed(source)
         if tree is None:
-            stuck = "raise NotImplementedError" in source
-            found = {a or b for a, b in _LOOKS_LIKE.findall(source)} & set(self.names)
-            return dict.fromkeys(
-                (n for n in self.names if n in found),
-                Progress.UNFINISHED if stuck else Progress.WRITTEN,
-            )
+            found = {a or b for a, b in _LOOKS_LIKE.findall(source)}
+            return {name: Progress.UNFINISHED for name in self.names if name in found}
         stub = parsed(self.source)
         untouched = {n: _dump(s) for s in (stub.body if stub else []) for n in _bound(s)}
         result: dict[str, Progress] = {}
@@ -174,7 +177,7 @@ def additions(source: str, given: str) -> str:
         return ""
     known = {ast.dump(s) for s in ours.body}
     taken = {name for s in ours.body for name in _bound(s)}
-    lines = source.splitlines()
+    lines = source.split("\n")
     kept = []
     for statement in theirs.body:
         names = _bound(statement)

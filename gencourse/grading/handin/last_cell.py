@@ -19,9 +19,8 @@ from gencourse.grading.handin.check import LARGE_OUTPUTS, Level, examine
 from gencourse.grading.handin.manifests import load_manifest
 from gencourse.grading.handin.mend import rebuild
 from gencourse.grading.handin.names import hand_in_name, right_name
-from gencourse.grading.session import running
 
-__all__ = ["OwnNotebook", "hand_in", "own_notebook", "without_large_outputs"]
+__all__ = ["OwnNotebook", "look_and_offer", "own_notebook", "without_large_outputs"]
 
 #: Folder that the file to hand in is written to, beside the notebook.
 FOLDER = "hand-in"
@@ -46,27 +45,8 @@ class OwnNotebook:
     path: Path | None = None
 
 
-def hand_in(
-    problem_set: str, student: str | None = None, *, run: bool = True, seconds: float = 300.0
-) -> None:
-    """Look through this notebook as grading will, and offer it under its right name.
-
-    While a hand-in is graded this does nothing.
-
-    Parameters
-    ----------
-    problem_set : str
-        Such as ``"ps5"``.
-    student : str, optional
-        The student's id; asked for by default.
-    run : bool
-        Whether to run the notebook from top to bottom, in a new process.
-    seconds : float
-        That running it may take.
-    """
-    if running():
-        print("Skipped while grading: nothing is handed in here.")
-        return
+def look_and_offer(problem_set: str, student: str | None, *, run: bool, seconds: float) -> None:
+    """Do what :func:`gencourse.grading.handin.hand_in` says."""
     own = own_notebook(problem_set)
     if own is None:
         print(

@@ -64,6 +64,8 @@ class Matching:
     own : list of Piece
         All others, in order, without those that hold nothing.
     findings : list of Finding
+    same : int
+        How many given cells and checks are as they were given.
     """
 
     release: Sequence[ReleasedCell]
@@ -72,6 +74,7 @@ class Matching:
     claims: dict[int, list[Piece]] = field(default_factory=lambda: defaultdict(list))
     own: list[Piece] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    same: int = 0
 
     def note(self, kind: Kind, j: int) -> None:
         """Add a finding on one cell of the release."""
@@ -104,6 +107,7 @@ def match(handed: Sequence[HandedCell], release: Sequence[ReleasedCell]) -> Matc
     for j, cell in enumerate(release):
         if copies[j]:
             matching.given[j] = copies[j][0].place
+            matching.same += 1
             # What carries the name beside an untouched copy grew from another copy.
             matching.own += changed[j]
         elif changed[j]:
@@ -172,6 +176,8 @@ def _take_back(matching: Matching, j: int, piece: Piece) -> None:
     """Take a changed cell for the given one; what was added to it becomes the student's own."""
     cell, theirs = matching.release[j], piece.cell
     matching.given[j] = piece.place
+    if theirs.untouched:  # the course has changed it, not the student
+        return
     if theirs.cell_type != cell.cell_type and normal(code_of(theirs.source)) == normal(cell.source):
         matching.note(Kind.RETYPED, j)
         return
@@ -179,15 +185,21 @@ def _take_back(matching: Matching, j: int, piece: Piece) -> None:
     if cell.cell_type == "code":
         kind, added = "code", additions(code_of(theirs.source), cell.source)
     else:
-        known = {line.strip() for line in cell.source.splitlines()}
-        kind = "markdown"
-        added = "\n".join(x for x in theirs.source.splitlines() if x.strip() not in known)
-        if letters(added) < SOME_LETTERS:
-            added = ""
+        kind, added = "markdown", _added_words(theirs.source, cell.source)
     if added:
         # Before the checks, which may need it; after other cells, which it may need.
         place = piece.place + (-0.25 if cell.kind == "checks" else 0.25)
         matching.own.append(Piece(place, replace(theirs, cell_type=kind, source=added, names=())))
+
+
+def _added_words(source: str, given: str) -> str:
+    """Return the lines of a changed text that are new, and not only corrected."""
+    known = [line.strip() for line in given.splitlines()]
+    lines = [x for x in source.splitlines() if x.strip() not in known]
+    if len(lines) <= _NEIGHBOURS:
+        lines = [x for x in lines if not difflib.get_close_matches(x, known, n=1, cutoff=_ALIKE)]
+    added = "\n".join(lines)
+    return added if letters(added) >= SOME_LETTERS else ""
 
 
 def _find_lost(matching: Matching) -> None:

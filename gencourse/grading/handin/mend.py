@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gencourse.grading.handin.answers import Answer, find_answers
+from gencourse.grading.handin.answers import Answer, find_answers, progress_of
 from gencourse.grading.handin.findings import Finding
 from gencourse.grading.handin.matching import Matching, Piece, match
 from gencourse.grading.handin.reading import LARGEST, Damaged, HandedCell, read_cells
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Mended", "Rebuilt", "mend", "rebuild"]
 
-#: Cells of one's own that a hand-in may have.
+#: Cells that a hand-in may have.
 MOST_CELLS = 2000
+# Copies of an answer that are looked at where there are more cells.
+_MOST_COPIES = 20
 
 _NOT_THIS = (
     "None of the functions that this problem set asks for is in it: "
@@ -120,9 +122,11 @@ def rebuild(data: bytes, release: Mapping[str, Any], *, largest: int = LARGEST) 
     if problem := _another(matching):
         return Rebuilt(None, review=problem, output_size=size)
     review = None
-    if len(matching.own) > MOST_CELLS:
-        review = f"It has {len(matching.own)} cells of the student's own, which were left out."
+    if len(handed) > MOST_CELLS:
+        review = f"It has {len(handed)} cells; those of the student's own were left out."
         matching.own.clear()
+        for pieces in matching.claims.values():
+            del pieces[:-_MOST_COPIES]
     answers = find_answers(matching)
     ambiguous = (finding.note for finding in matching.findings if finding.kind.ambiguous)
     return Rebuilt(
@@ -136,14 +140,16 @@ def rebuild(data: bytes, release: Mapping[str, Any], *, largest: int = LARGEST) 
 
 def _another(matching: Matching) -> str | None:
     """Say so if this is not a notebook of the problem set."""
+    given = sum(cell.kind != "answer" for cell in matching.release)
+    if matching.same > given / 3:
+        return None
     answers = [j for j, cell in enumerate(matching.release) if cell.kind == "answer"]
-    stubs = [s for j in answers if (s := matching.release[j].stub).names]
-    claimed = [piece for j in answers for piece in matching.claims[j]]
-    sources = [piece.cell.source for piece in (*claimed, *matching.own)]
-    if stubs:
-        named = any(n in s for n in (n for stub in stubs for n in stub.names) for s in sources)
-        return None if named else _NOT_THIS
-    return None if claimed or len(matching.given) > len(matching.release) / 3 else _NO_ANSWERS
+    claimed = [piece.cell for j in answers for piece in matching.claims[j]]
+    stubs = [stub for j in answers if (stub := matching.release[j].stub).names]
+    if not stubs:
+        return None if claimed else _NO_ANSWERS
+    cells = [*claimed, *(piece.cell for piece in matching.own)]
+    return None if any(progress_of(s, c) for s in stubs for c in cells) else _NOT_THIS
 
 
 def _notebook(

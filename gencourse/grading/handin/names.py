@@ -22,6 +22,8 @@ from pathlib import PurePath
 
 __all__ = ["HandInName", "hand_in_name", "owner", "readable", "right_name"]
 
+# Characters that a file's name has on any disk; archives may hold longer ones.
+_LONGEST = 255
 # An id that nbgrader takes for a name of a folder; it uses "+" itself.
 _STUDENT = r"\w[\w.@-]*"
 _SET = r"(?:ps\d+|capstone)"
@@ -109,6 +111,8 @@ def hand_in_name(path: PurePath) -> HandInName:
         If the name says neither; the message says how it should look.
     """
     name = readable(path.name)
+    if len(name) > _LONGEST:
+        raise ValueError(f"{name[:40]!r}… has a name of {len(name)} characters")
     notebook = _NOTEBOOK.fullmatch(name)
     if notebook is None:
         raise ValueError(f"{name!r} is not a notebook (.ipynb)")
@@ -121,6 +125,8 @@ def hand_in_name(path: PurePath) -> HandInName:
 def owner(path: PurePath) -> HandInName | None:
     """Read the student from the name of a file that is no notebook; None if it doesn't say."""
     name = readable(path.name)
+    if len(name) > _LONGEST:
+        return None
     return _of_stem(name.rpartition(".")[0] or name) or _in_folder(path.parent, "")
 
 
@@ -156,7 +162,7 @@ def _of_stem(stem: str) -> HandInName | None:
 def _in_folder(folder: PurePath, stem: str) -> HandInName | None:
     """Read the name of the folder that a file is in, where its own name says no student."""
     file, copy = _plain(stem)
-    name = readable(folder.name)
+    name = readable(folder.name)[:_LONGEST]
     if match := _MOODLE.fullmatch(name):
         return _uploaded(match["who"], f"moodle {match['account']}", file, copy=copy)
     if match := _BRIGHTSPACE.fullmatch(name):

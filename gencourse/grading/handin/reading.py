@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ class HandedCell:
         Characters of its outputs, which are dropped.
     attachments : mapping
         Images that were pasted into a text.
+    untouched : bool
+        Whether it is as some release gave it out, by nbgrader's checksum; perhaps an older one.
     """
 
     cell_type: str
@@ -44,6 +47,7 @@ class HandedCell:
     names: tuple[str, ...] = ()
     output_size: int = 0
     attachments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    untouched: bool = False
 
 
 def read_cells(data: bytes, *, largest: int = LARGEST) -> list[HandedCell]:
@@ -125,7 +129,19 @@ def _cell(cell: dict[str, Any]) -> HandedCell:
         tuple(dict.fromkeys(names)),
         _size(outputs) if isinstance(outputs, list) else 0,
         _images(cell.get("attachments")) if kind == "markdown" else {},
+        isinstance(grader, dict) and _as_given_out(kind, source, grader),
     )
+
+
+def _as_given_out(kind: str, source: str, grader: dict[str, Any]) -> bool:
+    """Compute nbgrader's checksum of a cell, and compare it with the one it carries."""
+    parts = [source, kind, *(str(grader.get(key)) for key in ("grade", "solution", "locked"))]
+    parts.append(str(grader.get("grade_id")))
+    points = grader.get("points")
+    if grader.get("grade") and isinstance(points, int | float):
+        parts.append(str(float(points)))
+    found = hashlib.md5("".join(parts).encode(), usedforsecurity=False).hexdigest()
+    return found == grader.get("checksum")
 
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")

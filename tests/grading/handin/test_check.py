@@ -39,7 +39,7 @@ def own(*cells: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_manifest_is_the_release() -> None:
-    assert manifest_names() == ["ps5"]
+    assert "ps5" in manifest_names()
     assert load_manifest("ps5") == json.loads(to_manifest(RELEASE))
     notebook = filled()
     ours, theirs = (
@@ -48,7 +48,7 @@ def test_the_manifest_is_the_release() -> None:
     assert ours is not None
     assert theirs is not None
     assert [c["source"] for c in ours["cells"]] == [c["source"] for c in theirs["cells"]]
-    with pytest.raises(KeyError, match="no problem set 'ps99'; it has: ps5"):
+    with pytest.raises(KeyError, match=r"no problem set 'ps99'; it has: .*ps5"):
         load_manifest("ps99")
 
 
@@ -95,6 +95,16 @@ def test_a_notebook_of_no_set() -> None:
     result = examine(to_bytes({"cells": [markdown("# Chapter")]}))
     assert (result.problem_set, result.level) == ("", Level.STOP)
     assert "none of the problem sets" in sentences(result)[0]
+
+
+@pytest.mark.parametrize("name", manifest_names())
+def test_every_set_is_known_by_what_is_in_it(name: str) -> None:
+    data = to_bytes(load_manifest(name))
+    assert examine(data, run=False).problem_set == name
+    for other in set(manifest_names()) - {name}:
+        result = examine(data, problem_set=other, run=False)
+        assert result.level is Level.STOP
+        assert result.remarks[0].advice == f"It is {name}."
 
 
 def test_what_costs_points() -> None:
@@ -159,7 +169,7 @@ def test_cells_run_as_they_will_when_graded() -> None:
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("while True: pass", "still running after 8 seconds"),
+        ("import time\nwhile True: time.sleep(1)", "still running after 25 seconds"),
         ("import ctypes; ctypes.string_at(0)", "the program ended"),
         (
             "import subprocess, os; subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
@@ -169,9 +179,10 @@ def test_cells_run_as_they_will_when_graded() -> None:
     ],
 )
 def test_what_stops_it_is_named(source: str, why: str) -> None:
+    seconds = 25 if "25" in why else 180
     started = time.monotonic()
-    result = rehearse(own(code("x = 1"), code(source), code("y = 2")), seconds=8)
-    assert time.monotonic() - started < 50
+    result = rehearse(own(code("x = 1"), code(source), code("y = 2")), seconds=seconds)
+    assert time.monotonic() - started < seconds + 20
     assert [run.name for run in result.cells] == ["own-0"]
     assert result.stopped == "own-1"
     assert why in result.why
@@ -218,10 +229,8 @@ def test_the_command(tmp_path: Path) -> None:
         "✓ Its name says ada and ps5.\nReady to hand in.\n",
     )
     status, said = command(str(path), "--no-run", "--set", "ps99")
-    assert (status, said.strip()) == (
-        2,
-        "this version of the course has no problem set 'ps99'; it has: ps5",
-    )
+    assert status == 2
+    assert said.startswith("this version of the course has no problem set 'ps99'; it has: ")
     status, said = command(str(tmp_path / "none.ipynb"))
     assert status == 2
     assert "can't be read: No such file" in said

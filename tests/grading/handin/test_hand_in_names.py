@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from pathlib import PurePath
 
@@ -122,3 +123,14 @@ def test_no_name_is_too_odd(text: str) -> None:
     else:
         assert "/" not in name.student
         assert name.student.strip(".")
+
+
+@pytest.mark.parametrize("text", [".ipynb", "(1)", "_1", " - Copy", "Copy of ", "_attempt_"])
+def test_long_names_take_no_time(text: str) -> None:
+    path = PurePath(text * 20_000 + ".ipynb")
+    with pytest.raises(ValueError, match="characters"):
+        hand_in_name(path)
+    assert owner(path) is None
+    owner(PurePath(text * 20_000, "ps5.ipynb"))
+    with contextlib.suppress(ValueError):
+        hand_in_name(PurePath((text * 80)[:240] + ".ipynb"))

@@ -14,6 +14,7 @@ from filled import ANSWERS, RELEASE, STUB, answer_cells, at, cell, code, filled,
 from filled import to_bytes as written
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nbgrader.utils import compute_checksum
 
 from gencourse.grading.handin.mend import Rebuilt, mend, rebuild
 
@@ -365,6 +366,8 @@ def run(notebook: Notebook | None, *names: str) -> dict[str, object]:
         (defines(1), f"def value_function(r, f):\n    x = r.mean()\n    {STUB}", 1),
         (defines(1), "", 1),
         (defines(1), "# value_function: done above", 1),
+        (defines(1), "def value_function(r, f):\n    return (r", 1),
+        (defines(1), "def value_function(r, f):\n    return (7\n    % 4)", 3),
         ("x = 5", defines("x"), "x"),
         ("y = 5", "def value_function(r, f):\n    return y", 5),
     ],
@@ -504,13 +507,23 @@ def test_a_file_too_large_is_not_read() -> None:
 
 def test_another_notebook_is_not_graded_as_this_one() -> None:
     chapter = {"cells": [markdown("# GANs"), code("import torch"), code("torch.zeros(3)")]}
+    # Another set, whose cells have the same names; and the functions are only mentioned.
     other = filled()
-    for c in answer_cells(other):
-        c["source"] = "def another(x):\n    return x"
+    for c in other["cells"]:
+        if c["id"] not in ("setup", "imports"):
+            c["source"] = f"def another(x):\n    # No criterion for {c['id']}\n    return x"
     for notebook in (chapter, other):
         result = mended(notebook)
         assert result.notebook is None
         assert "another notebook" in str(result.review)
+
+
+def test_a_notebook_with_every_answer_deleted_is_still_this_one() -> None:
+    notebook = filled()
+    notebook["cells"] = [c for c in notebook["cells"] if c["id"] not in ANSWERS]
+    result = mended(notebook)
+    assert result.notebook == mended(RELEASE).notebook
+    assert [f.kind.name for f in result.findings] == ["MISSING"] * len(ANSWERS)
 
 
 def test_a_deleted_answer_is_a_note_and_not_a_silent_zero() -> None:
@@ -554,7 +567,7 @@ def test_ten_thousand_cells_take_bounded_time() -> None:
     result = mended(notebook)
     assert time.process_time() - started < 20  # about 1 s
     assert result.notebook is not None
-    assert "cells of the student's own" in str(result.review)
+    assert f"{len(notebook['cells'])} cells" in str(result.review)
     assert result.notebook == mended(filled()).notebook
 
 
@@ -666,3 +679,65 @@ def test_no_field_of_a_hand_in_raises(data: st.DataObject) -> None:
     result = rebuild(json.dumps(notebook).encode(), RELEASE)
     assert result.notebook is not None
     nbformat.validate(nbformat.from_dict(result.notebook))
+
+
+def test_a_cell_of_an_older_release_is_no_change_of_the_students() -> None:
+    notebook = nbformat.from_dict(filled({}))
+    for name in ("task1-text", "task1-visible", "task2", "task8"):
+        older = cell(notebook, name)
+        older.source = "\n".join(["An older sentence, or def helper(x):", older.source])
+        older.metadata.nbgrader.checksum = compute_checksum(older)
+    cell(notebook, "task3").source = ANSWERS["task3"]
+    result = mended(notebook)
+    assert result.findings == ()
+    assert result.notebook == mended(filled({"task3": ANSWERS["task3"]})).notebook
+    assert result.written == ("task3",)
+
+
+def test_a_corrected_word_is_no_cell_of_its_own() -> None:
+    notebook = filled()
+    changed = cell(notebook, "task1-text")
+    changed["source"] = changed["source"].replace("any real number", "any real number whatever", 1)
+    assert changed["source"] != text(cell(RELEASE, "task1-text"))
+    result = mended(notebook)
+    assert result.notebook == mended(filled()).notebook
+    assert [f.kind.name for f in result.findings] == ["CHANGED"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "\n" * 10**6 + "(",
+        " \n" * 10**5 + "!",
+        "%" * 10**6,
+        "```" * 10**5,
+        "(" * 10**5,
+        "x = 1\n" * 10**5,
+        "def f(): pass\n" * 10**5,
+        "-" * 10**5 + "1",
+        "value_function = \\\n" * 10**5,
+    ],
+    ids=range(9),
+)
+def test_no_source_takes_long(source: str) -> None:
+    notebook = filled()
+    for name in ("task1", "task8", "imports", "task2-visible", "task3-text"):
+        cell(notebook, name)["source"] = source
+    notebook["cells"].append(code(source, id="mine"))
+    drop_both(notebook)
+    started = time.process_time()
+    assert mended(notebook).notebook is not None
+    assert time.process_time() - started < 10
+
+
+def test_thousands_of_copies_of_an_answer_take_bounded_time() -> None:
+    notebook = filled()
+    notebook["cells"] += [
+        {**cell(notebook, "task1"), "source": defines(i), "id": f"x{i}"} for i in range(5000)
+    ]
+    started = time.process_time()
+    result = mended(notebook)
+    assert time.process_time() - started < 10
+    assert result.notebook is not None
+    assert cell(result.notebook, "task1")["source"] == defines(4999)
+    assert "5" in str(result.review)
