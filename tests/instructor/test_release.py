@@ -81,7 +81,8 @@ def test_check_says_what_is_stale_and_writes_nothing(course: Path, tmp_path: Pat
     assert assignment.read_bytes() == (ROOT / assignment.relative_to(course)).read_bytes()
     unknown = tool("ps99")
     assert unknown.returncode == 2
-    assert "no problem set 'ps99'; there are: ps5" in unknown.stderr
+    known = ", ".join(release.problem_sets())
+    assert f"no problem set 'ps99'; there are: {known}" in unknown.stderr
     assert not (course / "gradebook.db").exists()
     assert sorted(p.name for p in (course / "assignments" / "ps5").iterdir()) == ["ps5.ipynb"]
 
