@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -185,6 +186,9 @@ class ForkServer:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+        if self.place:  # which a server that was killed has left behind
+            shutil.rmtree(self.place, ignore_errors=True)
+            self.place = ""
         if self._log is not None:
             self._log.close()
             self._log = None

@@ -225,6 +225,7 @@ def test_kernels_end_with_their_server_and_it_starts_again(isolation: Isolation)
         assert started.answer() == 1
         kin = [started.child.pid, *descendants(started.child.pid)]
         assert server.pid is not None
+        place = server.place
         os.kill(server.pid, signal.SIGKILL)
         assert_gone(kin)
         assert started.child.wait(10) == -signal.SIGKILL
@@ -232,6 +233,7 @@ def test_kernels_end_with_their_server_and_it_starts_again(isolation: Isolation)
         with pytest.raises(SpawnError, match="not running"):
             server.spawn("builtins:len", [], sandboxed=True)
         server.start()
+        assert not os.path.exists(place)
         with Kernel(server, "answer(2)") as again:
             assert again.answer() == 2
 
