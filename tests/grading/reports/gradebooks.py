@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from nbgrader.api import Gradebook
+from sqlalchemy.exc import SAWarning
 
 
 def new_gradebook(
@@ -33,7 +35,9 @@ def add_hand_in(
 ) -> None:
     """Add a student and a hand-in; a score of None is a check that was never run."""
     gradebook.update_or_create_student(student, **about)
-    submission = gradebook.add_submission("ps5", student, timestamp=timestamp)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # nbgrader's own way with its database
+        submission = gradebook.add_submission("ps5", student, timestamp=timestamp)
     for grade in submission.notebooks[0].grades:
         grade.auto_score, grade.needs_manual_grade = scores[grade.name], False
     submission.notebooks[0].late_submission_penalty = penalty
