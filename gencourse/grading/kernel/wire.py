@@ -169,7 +169,7 @@ class _Writer:
             plain = plain.as_subclass(Tensor)
             plain = plain.cpu().resolve_conj().resolve_neg().contiguous()
             shape = list(plain.shape)
-            data = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+            data = _bytes_of(plain)
             leaf = _flag(Tensor.requires_grad, value) and _flag(Tensor.is_leaf, value)
         node = {"$": "tensor", "dtype": name, "shape": shape, **self.raw(data)}
         return {**node, "grad": True} if leaf else node
@@ -183,6 +183,13 @@ class _Writer:
             raise WireError(f"arrays of more than {BYTES_LIMIT >> 20} MB can't be sent")
         shape, dtype = list(plain.shape), plain.dtype.str
         return {"$": kind, "dtype": dtype, "shape": shape, **self.raw(plain.tobytes())}
+
+
+def _bytes_of(plain: Tensor) -> bytes:
+    """Return the numbers of a contiguous tensor as they lie in memory."""
+    # Of a single number any stride counts as contiguous, but bytes want a stride of 1.
+    flat = plain.as_strided((plain.numel(),), (1,))
+    return flat.view(torch.uint8).numpy().tobytes() if plain.numel() else b""
 
 
 def _flag(attribute: Any, tensor: Tensor) -> bool:

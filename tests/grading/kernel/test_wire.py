@@ -101,6 +101,7 @@ def test_tensors_of_many_kinds_are_read_as_numbers() -> None:
     x = torch.arange(4.0)
     for tensor in (
         x[::2],
+        x.reshape(1, 4)[:, 0],  # one number with a stride of 4
         x.to_sparse(),
         torch.complex(x, x).conj(),
         torch.nn.Parameter(x),
