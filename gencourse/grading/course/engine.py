@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,10 +20,14 @@ from gencourse.grading.course import environment
 from gencourse.grading.course.store import failed_here
 from gencourse.grading.job import Job, Result
 
-__all__ = ["Engine", "Local", "cluster", "in_this_process", "local", "on_a_worker"]
+__all__ = ["Cluster", "Engine", "Local", "cluster", "in_this_process", "local", "on_a_worker"]
 
 #: How often a job is tried whose failure was ours.
 ATTEMPTS = 3
+#: Seconds that a scheduler may take to answer.
+ANSWER = 20.0
+#: Seconds that a result may take to come, once it is there.
+FETCH = 10.0
 #: Seconds that a cluster may be without workers before the run is given up.
 PATIENCE = 60.0
 
@@ -68,7 +73,10 @@ class Local:
                 self._after_start(jobs),
                 submit=lambda job: pool.submit(_attempts, self.execute, job),
                 room=lambda: self.workers + 2,
-                next_done=lambda futures: wait(futures, return_when=FIRST_COMPLETED).done,
+                next_done=lambda futures: [
+                    (future, future.result())
+                    for future in wait(futures, return_when=FIRST_COMPLETED).done
+                ],
             )
         finally:
             # When the caller gives up, jobs that have not begun are not begun.
@@ -99,7 +107,7 @@ def _flow(
     *,
     submit: Callable[[Job], Any],
     room: Callable[[], int],
-    next_done: Callable[[set[Any]], Iterable[Any]],
+    next_done: Callable[[set[Any]], Iterable[tuple[Any, Result]]],
 ) -> Iterator[tuple[str, Result]]:
     """Keep ``room()`` jobs under way, and yield what is done."""
     waiting = iter(jobs)
@@ -115,16 +123,8 @@ def _flow(
             names[submit(job)] = name
         if not names:
             continue
-        for future in next_done(set(names)):
-            yield names.pop(future), _result_of(future)
-
-
-def _result_of(future: Any) -> Result:
-    try:
-        result = future.result()
-        return Result.from_bytes(result) if isinstance(result, bytes) else result
-    except Exception as error:
-        return Result((), problem=f"Its worker failed ({type(error).__name__}: {error}).")
+        for future, result in next_done(set(names)):
+            yield names.pop(future), result
 
 
 @contextlib.contextmanager
@@ -245,12 +245,29 @@ def on_a_worker(job: bytes, expected: str, sandboxed: bool) -> bytes:
         return Result((), problem=problem).to_bytes()
 
 
-class _Cluster:
-    """The workers behind a Dask scheduler."""
+class Cluster:
+    """The workers behind a Dask scheduler.
 
-    def __init__(self, client: Any, *, sandboxed: bool) -> None:
+    Parameters
+    ----------
+    client : distributed.Client
+    sandboxed : bool
+        Whether students' code must be kept in.
+    work : callable
+        What a worker does with a job.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        sandboxed: bool,
+        work: Callable[[bytes, str, bool], bytes] = on_a_worker,
+    ) -> None:
         self.client = client
         self.sandboxed = sandboxed
+        self.work = work
+        self.done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.fingerprint = environment.fingerprint(sandboxed=sandboxed)
 
     def run(self, jobs: Iterable[Named]) -> Iterator[tuple[str, Result]]:
@@ -264,14 +281,16 @@ class _Cluster:
         yield from _flow(jobs, submit=self._submit, room=self._room, next_done=self._next_done)
 
     def _submit(self, job: Job) -> Any:
-        return self.client.submit(
-            on_a_worker,
+        future = self.client.submit(
+            self.work,
             job.to_bytes(),
             self.fingerprint,
             self.sandboxed,
             pure=False,
             retries=ATTEMPTS - 1,
         )
+        future.add_done_callback(self.done.put)
+        return future
 
     def _threads(self) -> int:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
@@ -281,13 +300,18 @@ class _Cluster:
         # Two for each thread, so that none waits for the next; more would only fill memory.
         return 2 * max(1, self._threads())
 
-    def _next_done(self, futures: set[Any]) -> Iterable[Any]:
-        from distributed import wait as wait_for
-
+    def _next_done(self, futures: set[Any]) -> Iterable[tuple[Any, Result]]:
         alone_since: float | None = None
         while True:
-            with contextlib.suppress(TimeoutError):
-                return wait_for(list(futures), timeout=5, return_when="FIRST_COMPLETED").done
+            with contextlib.suppress(queue.Empty):
+                future = self.done.get(timeout=2)
+                try:
+                    return [(future, Result.from_bytes(future.result(timeout=FETCH)))]
+                except TimeoutError:  # its worker died before the result was fetched
+                    self.done.put(future)
+                except Exception as error:
+                    problem = f"Its worker failed ({type(error).__name__}: {error})."
+                    return [(future, Result((), problem=problem))]
             if self.client.status == "running" and self._threads():
                 alone_since = None
                 continue
@@ -324,7 +348,7 @@ def cluster(address: str, *, sandboxed: bool = True) -> Iterator[Engine]:
             "several machines need Dask: pip install 'gencourse[grading,dask]' on each of them"
         ) from None
     try:
-        client = Client(address, timeout=20, set_as_default=False)
+        client = Client(address, timeout=ANSWER, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise RuntimeError(f"no Dask scheduler answers at {address} ({error})") from None
     with client:
@@ -336,7 +360,7 @@ def cluster(address: str, *, sandboxed: bool = True) -> Iterator[Engine]:
                 f"dask worker {address} --nthreads 2"
             ) from None
         _same_versions(client)
-        yield _Cluster(client, sandboxed=sandboxed)
+        yield Cluster(client, sandboxed=sandboxed)
 
 
 def _same_versions(client: Any) -> None:

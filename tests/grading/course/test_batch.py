@@ -15,12 +15,15 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from small_set import all_well, source_notebook
+from typer.testing import CliRunner
 
+from gencourse.cli import app
 from gencourse.grading.course import batch
 from gencourse.grading.course.batch import BY_HAND, GRADED, NEEDS_REVIEW, HandIn, Options, grade
 from gencourse.grading.course.engine import Local
 from gencourse.grading.course.problem_set import ProblemSet
 from gencourse.grading.job import Job, Outcome, Result
+from gencourse.grading.sandbox import policy
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDENTS = ("ada", "bob", "cleo", "dan", "eve")
@@ -309,3 +312,31 @@ def test_limits_that_were_hit_are_mentioned(course: Path, hand_ins: Path) -> Non
 
     found = grade("ps1", hand_ins, course=course, engine=Local(execute, 2))
     assert all(h.note == "time: task2." and h.status == GRADED for h in found.hand_ins)
+
+
+def test_without_a_sandbox_nothing_is_graded(
+    course: Path, hand_ins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> None:
+        raise policy.NoSandbox("There is no sandbox on this machine.")
+
+    monkeypatch.setattr(policy, "best", none)
+    with pytest.raises(RuntimeError, match="no sandbox"):
+        grade("ps1", hand_ins, course=course)
+    assert not (course / "autograded").exists()
+    shown = CliRunner().invoke(app, ["grade", "ps1", str(hand_ins), "--course", str(course)])
+    assert (shown.exit_code, shown.output.strip()) == (2, "There is no sandbox on this machine.")
+
+
+def test_results_of_another_isolation_are_others(course: Path, hand_ins: Path) -> None:
+    grade("ps1", hand_ins, course=course, engine=Counting())
+    bare = Counting()
+    grade("ps1", hand_ins, course=course, engine=bare, options=Options(sandboxed=False))
+    assert sorted(bare.names) == sorted(STUDENTS)
+
+
+def test_the_command_refuses_what_contradicts_itself(hand_ins: Path) -> None:
+    arguments = ["grade", "ps1", str(hand_ins), "--workers", "2", "--dask", "tcp://here:8786"]
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == 2
+    assert "give one of them" in shown.output
