@@ -156,6 +156,13 @@ def test_gencourse_grade(course: Path, own_jupyter: dict[str, str], tmp_path: Pa
     for student in EXPECTED:
         assert (course / "feedback" / student / "ps5" / "ps5.html").is_file()
     assert (course / "gradebook.db").stat().st_mode & 0o077 == 0
+    # nbgrader's own command finds the same points, from what is known already.
+    known = sorted((course / ".grading" / "results").rglob("*"))
+    again = run(course, own_jupyter, "nbgrader", "autograde", "ps5", "--force")
+    assert again.returncode != 0  # one can't be graded
+    assert run(course, own_jupyter, "nbgrader", "export", "--to", "stock.csv").returncode == 0
+    assert rows(course / "stock.csv") == table
+    assert sorted((course / ".grading" / "results").rglob("*")) == known
     # The release that students have is not touched by grading.
     kept = (course / "assignments" / "ps5" / "ps5.ipynb").read_bytes()
     assert kept == (Path(__file__).parents[2] / "assignments" / "ps5" / "ps5.ipynb").read_bytes()
@@ -214,3 +221,18 @@ def test_files_as_learning_platforms_give_them(course: Path, tmp_path: Path) -> 
     table = rows(found.csv)
     for student in ("paper", "list"):
         assert (table[student]["score"], table[student]["status"]) == ("", "needs review")
+
+
+def test_on_a_cluster(course: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    from gencourse.grading.course import batch
+
+    hand_ins = tmp_path / "hand-ins"
+    write_hand_ins(hand_ins)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=60
+    ) as workers:
+        options = batch.Options(dask=workers.scheduler_address)
+        found = batch.grade("ps5", hand_ins, course=course, options=options)
+    scores = {hand_in.student: hand_in.score for hand_in in found.hand_ins}
+    assert scores == {**EXPECTED, "broken": None}, found.hand_ins
