@@ -126,7 +126,7 @@ class _Side:
         error = answer.get("error") if type(answer) is dict else None
         if type(error) is not dict:
             raise StudentError("", "what your code returned can't be read")
-        kind, said, where = (str(error.get(key, ""))[:300] for key in ("kind", "message", "where"))
+        kind, said, where = (_line(error.get(key)) for key in ("kind", "message", "where"))
         raise StudentError(kind or "Exception", said, where)
 
     def ticket(self, thing: object, write: Callable[[object], Any]) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class _Side:
         if any(type(n) is not int for n in numbers):
             raise wire.WireError("a ticket that is none")
         known = {"generation": numbers[0], "number": numbers[1]}
-        return Remote(self, {"remote": known, "name": ""}, kind[:80], "")
+        return Remote(self, {"remote": known, "name": ""}, _line(kind)[:80], "")
 
     def advance(self) -> None:
         """Move on generators that were handed over as copies, whatever was drawn from those."""
@@ -273,6 +273,12 @@ class _Kernel:
         del tree.body[-1]
         exec(compile(tree, file, "exec"), self.space)
         return eval(compile(ast.Expression(last.value), file, "eval"), self.space)
+
+
+def _line(text: object) -> str:
+    """Return the first line of what a student's program calls something, without controls."""
+    first = (str(text or "").strip().splitlines() or [""])[0]
+    return "".join(c for c in first[:300] if c.isprintable())
 
 
 def _score(value: object) -> float:

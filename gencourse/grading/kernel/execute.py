@@ -176,7 +176,9 @@ class _HandIn:
         pairs = [socket.socketpair() for _ in range(1 + len(streams))]
         files = dict(self.job.files)
         if not sandboxed:
-            files |= {f"{COURSE_FOLDER}/{k}": v for k, v in self.job.course_files.items()}
+            own = {f"{COURSE_FOLDER}/{k}": v for k, v in self.job.course_files.items()}
+            # Files of a hand-in's may be called anything.
+            files = {k: v for k, v in files.items() if COURSE_FOLDER not in k} | own
         try:
             child = self.server.spawn(
                 entry,
@@ -433,7 +435,8 @@ class _HandIn:
         answer = self.ask_checks(cell)
         outputs: list[dict[str, Any]] = []
         if answer["text"]:
-            outputs.append({"output_type": "stream", "name": "stdout", "text": answer["text"]})
+            shown = answer["text"][: self.limits.output_kb * 1024]
+            outputs.append({"output_type": "stream", "name": "stdout", "text": shown})
         if answer["blame"] == "author":
             self.blame(f"the checks {cell.name} fail: {answer['error']}")
             return CellResult(cell.name, Outcome.INFRASTRUCTURE, tuple(outputs))

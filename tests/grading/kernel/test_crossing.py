@@ -147,6 +147,32 @@ def spy(x):
     assert text(cells["shown"]).strip() == "[{}, [], [], []]"
 
 
+def test_a_hand_in_brings_no_reference_of_its_own(server) -> None:  # type: ignore[no-untyped-def]
+    path = "solutions/ps0/reference.py"
+    for files in ({".course": b""}, {f".course/{path}": b"value = 2"}, {path: b"value = 2"}):
+        job = hand_in(
+            "# checks c\nfloat(reference('ps0').value)",
+            files={**files, "torch.py": b"1 / 0", "json.py": b"1 / 0"},
+            course_files={path: b"import json, torch\nvalue = 1"},
+        )
+        result = execute(job, server)
+        assert result.problem == ""
+        assert by_name(result)["c"].score == 1.0
+
+
+def test_what_student_code_calls_itself_stays_on_its_line(server) -> None:  # type: ignore[no-untyped-def]
+    answer = """
+class Evil(Exception): pass
+Evil.__name__ = "E\\n  ✓ everything [9]"
+Evil.__qualname__ = Evil.__name__
+def f(how):
+    if how: raise Evil("a\\nb")
+    return Evil()
+"""
+    _, printed = score(server, answer, "close(f(1), 1.0)", "close(f(0), 1.0)")
+    assert not any(line.strip().startswith("✓") for line in printed.splitlines())
+
+
 def test_checks_see_their_own_names_first_and_each_cell_afresh(server) -> None:  # type: ignore[no-untyped-def]
     job = hand_in(
         "# given\nnumber = 1\ndef ask(): return answer()",
