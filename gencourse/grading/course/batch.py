@@ -30,7 +30,7 @@ from nbformat.warnings import MissingIDFieldWarning
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import ExportApp, NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from sqlalchemy.exc import SAWarning, SQLAlchemyError
+from sqlalchemy.exc import SAWarning
 from traitlets.config import Config, PyFileConfigLoader
 
 from gencourse.grading.course import engine as engines
@@ -461,7 +461,7 @@ class _Batch:
         except NotGraded as error:
             self.review(HandIn(student, NEEDS_REVIEW, note=str(error)), forget=True)
             return
-        except (OSError, ValueError, RuntimeError, SQLAlchemyError) as error:
+        except Exception as error:  # whatever it is, it must not stop the others
             self._trouble(student, error)
             note = f"Its grade could not be written ({type(error).__name__})."
             self.review(HandIn(student, NEEDS_REVIEW, note=note), forget=True)

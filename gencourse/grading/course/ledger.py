@@ -21,7 +21,14 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 from nbgrader import utils
-from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
+from nbgrader.api import (
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    MissingEntry,
+    SubmittedAssignment,
+)
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
 from traitlets.config import Config
@@ -251,6 +258,27 @@ class _Held:
         return getattr(self._session, name)
 
 
+class _AtHand:
+    """The entries of one hand-in, read at once; nbgrader's own way asks for each of them."""
+
+    def __init__(self, gradebook: Gradebook, key: tuple[str, str, str]) -> None:
+        notebook = gradebook.find_submission_notebook(*key).id
+        read = gradebook.db.query
+        cells = {one.id: one.name for one in read(BaseCell.id, BaseCell.name)}
+        self.grades = {cells[g.cell_id]: g for g in read(Grade).filter_by(notebook_id=notebook)}
+        self.comments = {cells[c.cell_id]: c for c in read(Comment).filter_by(notebook_id=notebook)}
+        self.db = self
+
+    def commit(self) -> None:
+        """Leave it to the transaction around this."""
+
+    def find_grade(self, name: str, *where: str) -> Grade:
+        return self.grades[name]
+
+    def find_comment(self, name: str, *where: str) -> Comment:
+        return self.comments[name]
+
+
 class _SaveScores(SaveAutoGrades):
     """nbgrader's own, into an open gradebook."""
 
@@ -261,7 +289,7 @@ class _SaveScores(SaveAutoGrades):
         key: tuple[str, str, str],
         before: Mapping[str, str],
     ) -> None:
-        self.gradebook = gradebook
+        self.gradebook = _AtHand(gradebook, key)
         self.before = before
         self.notebook_id, self.assignment_id, self.student_id = key
         for index, cell in enumerate(notebook.cells):
