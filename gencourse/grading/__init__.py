@@ -7,8 +7,8 @@ one whole check cell.
 
 The instructor's half (:mod:`~gencourse.grading.course` and
 :mod:`~gencourse.grading.reports`, whose plugins ``nbgrader_config.py`` names) needs
-``pip install 'gencourse[grading]'`` and is imported only where it is used. Names are looked up on first use, so that each nbgrader
-command need not wait for torch.
+``pip install 'gencourse[grading]'`` and is imported only where it is used. Names are looked up
+on first use, so that each nbgrader command need not wait for torch.
 """
 
 from __future__ import annotations
