@@ -9,7 +9,7 @@ from __future__ import annotations
 from corpus_case import case, extra, filled
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
-from small_course import RIGHT
+from small_course import RIGHT, WRONG
 
 
 def in_cell(code: str) -> NotebookNode:
@@ -379,10 +379,10 @@ while True:
 """)
 
 
-@case("limits", 7)
+@case("limits", 5)
 def never_reads() -> NotebookNode:
-    """Another thread takes what the checks ask, and never answers."""
-    return in_cell("""\
+    """Another thread takes what the checks ask, from then on; what was earned before stays."""
+    trouble = """\
 import os, stat, threading
 def drain(fd):
     while True:
@@ -395,7 +395,8 @@ for fd in range(3, 256):
             threading.Thread(target=drain, args=(fd,), daemon=True).start()
     except OSError: pass
 import time; time.sleep(1)
-""")
+"""
+    return filled(task2=trouble + WRONG["task2"], task3=WRONG["task3"])
 
 
 # Values that are hard to send.
@@ -434,7 +435,11 @@ def forged():
 from gencourse.grading.kernel import wire
 text = forged().encode()
 def log_density(x, mean):
-    wire.encode = lambda *args, **options: (text, b"")
+    honest = wire.encode
+    def once(*args, **options):
+        wire.encode = honest
+        return text, b""
+    wire.encode = once
     return x
 """
     )

@@ -132,7 +132,7 @@ def zip_with_links() -> dict[str, bytes]:
 @case("files", None)
 def zip_bomb() -> dict[str, bytes]:
     """A gigabyte of zeros in a megabyte; and zips in zips."""
-    bomb = zipped({f"bomb_{NAME}.ipynb": bytes(300_000_000)})
+    bomb = zipped({f"bomb_{NAME}.ipynb": bytes(120_000_000)})
     for _ in range(5):
         bomb = zipped({f"{n}.zip": bomb for n in range(3)})
     return {"bomb.zip": bomb}
@@ -140,8 +140,8 @@ def zip_bomb() -> dict[str, bytes]:
 
 @case("files", None)
 def zip_of_many() -> dict[str, bytes]:
-    """Fifty thousand empty entries."""
-    return {"many.zip": zipped({f"many{n}/x": b"" for n in range(50_000)})}
+    """Twenty thousand empty entries."""
+    return {"many.zip": zipped({f"many{n}/x": b"" for n in range(21_000)})}
 
 
 @case("files", None)

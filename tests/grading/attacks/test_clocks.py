@@ -22,7 +22,7 @@ time.time_ns = lambda: int(time.time() * 1e9)
 """
 
 
-def test_points_do_not_depend_on_clocks(tmp_path: Path) -> None:
+def test_points_do_not_depend_on_clocks(sandbox: None, tmp_path: Path) -> None:
     chosen = [CASES[n] for n in ("perfect", "first-task-only", "blank", "in-a-zip", "copy-of")]
     calm = grade(chosen)
     for case in chosen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,12 @@ pytestmark = pytest.mark.xdist_group("attacks")
 BatchOf = Callable[[str], Batch]
 
 
+# Anything that a browser would run or fetch.
+_ACTIVE = re.compile(
+    r"<(script|iframe|object|embed|form|link|base)\b|<[^>]*\son\w+\s*=|javascript:|http-equiv=.?refresh"
+    r"|<(img|source)\b[^>]*\bsrc\s*=\s*.?(?!data:image/|.?data:image/)\w",
+    re.IGNORECASE,
+)
 #: Whom a platform's file name means, where that is not the name of the case.
 STUDENTS = {"ada-lovelace": "Ada-Lovelace"}
 
@@ -43,7 +50,7 @@ def right(batch: Batch, case: Case) -> None:
         assert BREACH not in where, [x for x in where.splitlines() if BREACH in x][:5]
     for secret in SECRETS:
         assert secret not in text
-    assert "steal()</script>" not in page
+    assert not _ACTIVE.search(page), _ACTIVE.search(page)
     assert len(page) < 3_000_000
 
 

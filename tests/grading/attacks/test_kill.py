@@ -17,7 +17,7 @@ from corpus import CASES
 from corpus_case import filled, written
 from small_course import NAME, RIGHT, WRONG, write_course
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("attacks-kill")]
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("attacks-kill")]
 
 KILLS, HAND_INS = 20, 30
 _GRADES = """
@@ -58,7 +58,7 @@ def contents(course: Path) -> dict[str, str]:
     }
 
 
-def test_killed_at_twenty_moments(tmp_path: Path) -> None:
+def test_killed_at_twenty_moments(sandbox: None, tmp_path: Path) -> None:
     write_class(tmp_path / "hand-ins")
     calm, troubled = (write_course(tmp_path / name) for name in ("calm", "troubled"))
     env = environment(tmp_path)
