@@ -23,6 +23,7 @@ import contextlib
 import io
 import linecache
 import logging
+import re
 import signal
 import threading
 import traceback
@@ -134,22 +135,34 @@ class Task:
         except NotImplementedError as error:
             if str(error) in ("", STUB_MESSAGE):
                 return _NOT_ATTEMPTED
-            return _what_was_raised(error, body.__code__)
+            return _what_was_raised(error, body.__code__, self._told)
         except AuthorError:
             raise
         except StudentError as error:
-            return _what_was_raised_over_there(error)
+            return _what_was_raised_over_there(error, self._told)
         except _TimeUp:
             self._stopped = "Not run: an earlier check ran out of time."
             return f"Your code was still running after {self.seconds:g} seconds and was stopped."
         except (Exception, SystemExit, GeneratorExit) as error:
-            return _what_was_raised(error, body.__code__)
+            return _what_was_raised(error, body.__code__, self._told)
         if expectations() == before:
             raise ValueError(f"check {sentence!r} of {self.name!r} expects nothing")
         return None
 
+    def _told(self, message: str) -> str:
+        """Return the first line of an error's message, without numbers that a hidden check drew.
 
-def _what_was_raised(error: BaseException, check: CodeType) -> str:
+        Sizes of tensors are kept: they tell what is wrong, and are no secret.
+        """
+        first = (message.strip().splitlines() or [""])[0][:160]
+        return _DRAWN.sub("…", first) if self.hidden else first
+
+
+# A number with a decimal point or an exponent, or one of more than four digits.
+_DRAWN = re.compile(r"-?(\d*\.\d+|\d+\.)(e[+-]?\d+)?|-?\d+e[+-]?\d+|-?\d{5,}", re.IGNORECASE)
+
+
+def _what_was_raised(error: BaseException, check: CodeType, told: Callable[[str], str]) -> str:
     """Say what the student's code raised and on which of its lines; no traceback."""
     if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
         frames = list(traceback.walk_tb(error.__traceback__))
@@ -158,8 +171,8 @@ def _what_was_raised(error: BaseException, check: CodeType) -> str:
                 f"{error.name} is not defined. Run the cell that defines it first; "
                 "if you did, it raised an error before it got there."
             )
-    first = (str(error).strip().splitlines() or [""])[0]
-    what = type(error).__name__ + (f": {first[:160]}" if first else "")
+    first = told(str(error))
+    what = type(error).__name__ + (f": {first}" if first else "")
     where = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         if _is_from_notebook(frame, check):
@@ -168,11 +181,11 @@ def _what_was_raised(error: BaseException, check: CodeType) -> str:
     return f"Your code raised {what}{where}"
 
 
-def _what_was_raised_over_there(error: StudentError) -> str:
+def _what_was_raised_over_there(error: StudentError, told: Callable[[str], str]) -> str:
     """Say the same of an error that crossed the line."""
     if error.kind == "NotImplementedError" and error.message in ("", STUB_MESSAGE):
         return _NOT_ATTEMPTED
-    first = (error.message.strip().splitlines() or [""])[0][:160]
+    first = told(error.message)
     if not error.kind:
         return first[:1].upper() + first[1:] + "."
     what = error.kind + (f": {first}" if first else "")

@@ -92,6 +92,20 @@ def test_what_the_code_raises_is_a_sentence(
     assert "second line" not in out
 
 
+def test_an_error_does_not_tell_what_a_hidden_check_drew(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Numbers of the inputs, in whatever form; sizes, which help, are kept."""
+
+    def body() -> None:
+        raise ValueError("sizes (3, 12): 0.25 -1.5e-3 tensor([3., 2e5]) seed 104729")
+
+    _, hidden = score_of(body, capsys, hidden=True)
+    assert "ValueError: sizes (3, 12): … … tensor([…, …]) seed …" in hidden
+    _, shown = score_of(body, capsys)
+    assert "0.25 -1.5e-3 tensor([3., 2e5]) seed 104729" in shown
+
+
 def test_an_interrupt_is_not_swallowed() -> None:
     def body() -> None:
         raise KeyboardInterrupt

@@ -112,6 +112,7 @@ class Task:
 def tasks(notebook: NotebookNode) -> list[Task]:
     """Collect the graded cells of a notebook under the headings they follow."""
     groups: dict[str, list[NotebookNode]] = {}
+    stopped: dict[str, list[str]] = {}  # why an answer cell ended early, by its heading
     title = ""
     for cell in notebook.cells:
         meta = cell.metadata.get("nbgrader", {})
@@ -120,13 +121,17 @@ def tasks(notebook: NotebookNode) -> list[Task]:
             title = _POINTS.sub("", found[1]) if found else title
         if utils.is_grade(cell):
             groups.setdefault(title or meta["grade_id"], []).append(cell)
-    return [_task(title, cells) for title, cells in groups.items()]
+        elif note := _note(cell):
+            stopped.setdefault(title, []).append(note)
+    return [_task(title, cells, stopped.get(title, [])) for title, cells in groups.items()]
 
 
-def _task(title: str, cells: list[NotebookNode]) -> Task:
+def _task(title: str, cells: list[NotebookNode], stopped: list[str]) -> Task:
     metas = [cell.metadata.nbgrader for cell in cells]
-    found = dict.fromkeys(s for cell in cells for s in list(sentences(cell))[:1])
     lost = [m.grade_id for m in metas if _score(m) < float(m.points)]
+    # What stopped the answer explains what its checks then say.
+    found = dict.fromkeys(stopped if lost else [])
+    found |= dict.fromkeys(s for cell in cells for s in list(sentences(cell))[:1])
     return Task(
         title=title,
         anchor=(lost or [metas[0].grade_id])[0],

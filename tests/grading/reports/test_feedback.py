@@ -115,12 +115,14 @@ def test_nothing_of_a_hidden_check_gets_through() -> None:
 def test_limits_are_told_in_a_sentence() -> None:
     note = "The cell was stopped after 60 seconds: is there a loop that never ends?"
     html = page(
+        cell("## Task 1 (3 points)", "t", "text"),
         cell("while True: pass", "a", "answer", note=note),
         cell("task.score()", "c", "checks", points=3, score=0.0, note="It ran out of memory."),
     )
     text = text_of(html)
-    assert note in text
-    assert text.count("It ran out of memory.") == 2  # in the table, and below the checks
+    # In the table, where it comes before what the checks say in consequence, and at the cell.
+    assert text.count(note) == text.count("It ran out of memory.") == 2
+    assert text.index(note) < text.index("It ran out of memory.")
 
 
 def test_outputs_are_text_and_pictures_and_bounded() -> None:
