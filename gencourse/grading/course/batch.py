@@ -306,13 +306,13 @@ class _Batch:
             log.info("%s: %d files", self.name, len(found))
             self.rules = self._rules()
             under_way: dict[str, _Prepared] = {}
-            results = engine.run(self._jobs(found, key, under_way))
-            while True:
-                with self.clock.on("waiting for results"):
-                    student, result = next(results, ("", None))
-                if result is None:
-                    break
-                self.finish(under_way.pop(student), result)
+            with contextlib.closing(engine.run(self._jobs(found, key, under_way))) as results:
+                while True:
+                    with self.clock.on("waiting for results"):
+                        student, result = next(results, ("", None))
+                    if result is None:
+                        break
+                    self.finish(under_way.pop(student), result)
             table = self.root / "grades" / f"{self.name}.csv"
             with self.clock.on("exporting"):
                 self.export(table)

@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
@@ -38,7 +38,7 @@ Execute = Callable[[Job], Result]
 class Engine(Protocol):
     """What runs jobs."""
 
-    def run(self, jobs: Iterable[Named]) -> Iterator[tuple[str, Result]]:
+    def run(self, jobs: Iterable[Named]) -> Generator[tuple[str, Result], None, None]:
         """Yield the result of each named job as soon as it is known, in any order."""
         ...
 
@@ -54,20 +54,28 @@ class Local:
         How many jobs run at a time.
     start : callable, optional
         Called before the first job, if there is one; what it raises ends the run.
+    stop : callable, optional
+        Called when the run is given up, to end the jobs that are under way.
     """
 
     def __init__(
-        self, execute: Execute, workers: int, start: Callable[[], object] | None = None
+        self,
+        execute: Execute,
+        workers: int,
+        start: Callable[[], object] | None = None,
+        stop: Callable[[], object] | None = None,
     ) -> None:
         if workers < 1:
             raise ValueError(f"at least one worker is needed, not {workers}")
         self.execute = execute
         self.workers = workers
         self.start = start or (lambda: None)
+        self.stop = stop or (lambda: None)
 
-    def run(self, jobs: Iterable[Named]) -> Iterator[tuple[str, Result]]:
+    def run(self, jobs: Iterable[Named]) -> Generator[tuple[str, Result], None, None]:
         """Yield the result of each named job as soon as it is known, in any order."""
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="grading")
+        ended = False
         try:
             yield from _flow(
                 self._after_start(jobs),
@@ -78,8 +86,11 @@ class Local:
                     for future in wait(futures, return_when=FIRST_COMPLETED).done
                 ],
             )
+            ended = True
         finally:
-            # When the caller gives up, jobs that have not begun are not begun.
+            if not ended:
+                self.stop()
+            # Jobs that have not begun are not begun any more.
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _after_start(self, jobs: Iterable[Named]) -> Iterator[Named]:
@@ -142,7 +153,9 @@ def local(workers: int | None = None, *, sandboxed: bool = True) -> Iterator[Loc
     waived.
     """
     with _Servers(sandboxed=sandboxed) as servers:
-        yield Local(servers.execute, workers or _processors(), start=servers.alive)
+        yield Local(
+            servers.execute, workers or _processors(), start=servers.alive, stop=servers.close
+        )
 
 
 def _processors() -> int:
@@ -159,13 +172,19 @@ class _Servers:
         self.sandboxed = sandboxed
         self.isolation: Any = None
         self.server: Any = None
+        self.closed = False
         self.lock = threading.Lock()
 
     def __enter__(self) -> _Servers:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server and every kernel, for good."""
         with self.lock:
+            self.closed = True
             self._stop()
 
     def alive(self) -> Any:
@@ -174,6 +193,8 @@ class _Servers:
         from gencourse.grading.sandbox.forkserver import ForkServer
 
         with self.lock:
+            if self.closed:
+                raise RuntimeError("the grading was given up")
             if self.server is None or not self.server.alive:
                 self._stop()
                 if self.isolation is None:
@@ -270,7 +291,7 @@ class Cluster:
         self.done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.fingerprint = environment.fingerprint(sandboxed=sandboxed)
 
-    def run(self, jobs: Iterable[Named]) -> Iterator[tuple[str, Result]]:
+    def run(self, jobs: Iterable[Named]) -> Generator[tuple[str, Result], None, None]:
         """Yield the result of each named job as soon as it is known, in any order.
 
         Raises

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
@@ -12,6 +14,7 @@ from gencourse.grading.course import engine
 from gencourse.grading.course.engine import ATTEMPTS, Local
 from gencourse.grading.course.store import failed_here
 from gencourse.grading.job import Cell, Job, Result
+from gencourse.grading.sandbox import policy
 
 
 def jobs(n: int) -> list[tuple[str, Job]]:
@@ -88,6 +91,41 @@ def test_giving_up_begins_no_further_job() -> None:
     next(results)
     results.close()
     assert len(begun) <= 5
+
+
+def test_giving_up_ends_what_is_under_way() -> None:
+    gone = threading.Event()
+
+    def execute(job: Job) -> Result:
+        if job.cells[0].source != "0":
+            gone.wait(60)
+        return all_well(job)
+
+    results = Local(execute, 2, stop=gone.set).run(jobs(4))
+    next(results)
+    results.close()
+    assert gone.is_set()
+    unhurried = Local(all_well, 2, stop=lambda: pytest.fail("stopped"))
+    assert len(list(unhurried.run(jobs(4)))) == 4
+
+
+@pytest.mark.slow
+def test_the_fork_server_dies_and_the_grading_goes_on() -> None:
+    try:
+        policy.best()
+    except policy.NoSandbox as reason:
+        pytest.skip(str(reason))
+    cells = (Cell("a", "student", "import time; time.sleep(0.5)"), Cell("b", "checks", "1.0"))
+    work = [(f"s{i}", Job("ps1", (*cells, Cell("c", "student", f"{i}")))) for i in range(4)]
+    with engine.local(2) as here:
+        results = here.run(work)
+        found = dict([next(results)])
+        os.kill(here.start().pid, signal.SIGKILL)
+        found |= dict(results)
+    assert found.keys() == dict(work).keys()
+    for result in found.values():
+        assert not failed_here(result)
+        assert [cell.outcome for cell in result.cells] == ["ok"] * 3
 
 
 def test_workers_must_be_some() -> None:
