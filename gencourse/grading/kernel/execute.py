@@ -34,6 +34,9 @@ _MEMORY_EVERY = 0.1
 # Beyond this many times the limit of output a cell is stopped, not only cut; and no more than
 # this is kept of all cells of a hand-in.
 _FLOOD = 20
+# And beyond this many times that, of what it reports: replaced plots, and reports that are none,
+# which cost this process time that other hand-ins need.
+_REPORTS, _FRAME = 10, 100
 _PRINTED = 8000  # characters of what a student's function prints, in a visible check
 
 _STUDENT = "gencourse.grading.kernel.student:main"
@@ -331,7 +334,8 @@ class _HandIn:
             now = time.monotonic()
             if stopped is None and now >= deadline:
                 stopped = self.late(seconds)
-            if stopped is None and outputs.size > _FLOOD * self.limits.output_kb * 1024:
+            flood = _FLOOD * self.limits.output_kb * 1024
+            if stopped is None and (outputs.size > flood or outputs.heard > _REPORTS * flood):
                 stopped = _Ended(
                     Outcome.OUTPUT,
                     f"Your code was stopped: its output is much longer than "
@@ -360,6 +364,7 @@ class _HandIn:
             if answer is None:
                 continue
             self.drain(kernel, outputs)
+            outputs.heard += _FRAME + len(answer.text)
             try:
                 if answer.kind == b"o":
                     outputs.report(answer.read())

@@ -29,6 +29,8 @@ class Outputs:
     ----------
     size, kept : int
         Bytes that came, and those of them that were kept.
+    heard : int
+        Bytes of reports, counted by whoever hands them over; clearing does not undo them.
     """
 
     def __init__(self, limit: int) -> None:
@@ -39,6 +41,7 @@ class Outputs:
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
         }
         self.kept = 0
+        self.heard = 0
         self._left_out = False
 
     @property

@@ -399,6 +399,35 @@ import time; time.sleep(1)
     return filled(task2=trouble + WRONG["task2"], task3=WRONG["task3"])
 
 
+@case("limits", 7)
+def reports_rubbish() -> NotebookNode:
+    """Reports of outputs that are none, as large as a message may be, without end."""
+    return in_cell("""\
+import os, stat, struct
+fds = [fd for fd in range(3, 256) if os.path.exists(f"/proc/self/fd/{fd}")]
+line = min(fd for fd in fds if stat.S_ISSOCK(os.fstat(fd).st_mode))
+rubbish = b"[" + b"1," * 3_000_000 + b"1]"
+while True:
+    os.set_blocking(line, True)
+    frame = struct.pack(">cIQ", b"o", len(rubbish), 0) + rubbish
+    while frame: frame = frame[os.write(line, frame):]
+""")
+
+
+@case("limits", 7)
+def signals_its_parents() -> NotebookNode:
+    """Every signal there is, to the first process of the sandbox and to groups."""
+    return in_cell("""\
+import os, signal
+for _ in range(200):
+    for number in range(1, 65):
+        for pid in (os.getppid(), 1):
+            try: os.kill(pid, number)
+            except OSError: pass
+raise OSError
+""")
+
+
 # Values that are hard to send.
 
 

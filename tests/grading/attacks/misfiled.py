@@ -92,6 +92,25 @@ def handed_in_twice() -> dict[str, bytes]:
     }
 
 
+@case("files", None)
+def victim() -> dict[str, bytes]:
+    """Another account hands in under this student's id: a person must say whose is whose."""
+    moodle = "{}_assignsubmission_file_/victim_" + f"{NAME}.ipynb"
+    return {
+        moodle.format("Victoria Victim_1000001"): written(filled()),
+        moodle.format("Mallory M_1000002"): written(filled(WRONG)),
+    }
+
+
+@case("files", 10)
+def replaced() -> dict[str, bytes]:
+    """Somebody's archive holds a file with this student's name."""
+    return {
+        f"replaced_{NAME}.ipynb": written(filled()),
+        f"mallory_{NAME}.zip": zipped({f"replaced_{NAME}.ipynb": written(filled(WRONG))}),
+    }
+
+
 @case("files", 10)
 def ada_lovelace() -> dict[str, bytes]:
     """A folder of Moodle's."""
