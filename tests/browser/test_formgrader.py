@@ -112,7 +112,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
 
 def _wait(graded: Graded, server: subprocess.Popen[bytes], log: Path) -> None:
     url = f"{graded.address}api/status?token={graded.token}"
-    for _ in range(240):
+    for _ in range(480):
         assert server.poll() is None, log.read_text()[-3000:]
         try:
             with urllib.request.urlopen(url, timeout=5):
@@ -127,6 +127,7 @@ def page(browser: Any, graded: Graded) -> Iterator[Any]:
     """A page that may talk to formgrader alone, and of which nothing may fail."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(120_000)  # formgrader asks the gradebook a lot
     trouble: list[str] = []
 
     def guard(route: Any) -> None:
