@@ -17,11 +17,13 @@ from pages import cell, error, page, shows, stream, text_of
 from gencourse.grading.reports.markdown import safe_markdown
 from gencourse.grading.reports.mathml import mathml
 
-HIDDEN = """\
-task = Task("Task 1, hidden checks", points=7, hidden=True)
-### BEGIN HIDDEN TESTS
+# Markers are put together here, so that no file of the tests looks like a source with answers.
+BEGIN, END = ("### " + word for word in ("BEGIN", "END"))
+HIDDEN = f"""\
+task = Task("A task, hidden checks", points=7, hidden=True)
+{BEGIN} HIDDEN TESTS
 secret = reference().value_function(fresh(7))
-### END HIDDEN TESTS
+{END} HIDDEN TESTS
 task.score()
 """
 PRINTED = """\
@@ -90,8 +92,8 @@ def test_nothing_of_a_hidden_check_gets_through() -> None:
     trace = error("in reference", "secret = 42.125", "ValueError: 42.125")
     value = shows(text_plain="42.125") | {"output_type": "execute_result", "execution_count": 1}
     outputs = [stream(PRINTED), stream("42.125 reference()", "stderr"), trace, value]
-    unended = HIDDEN.replace("### END HIDDEN TESTS\n", "")
-    scheme = "What?\n### BEGIN MARK SCHEME\n42.125 is right\n### END MARK SCHEME\nSay why."
+    unended = HIDDEN.replace(f"{END} HIDDEN TESTS\n", "")
+    scheme = f"What?\n{BEGIN} MARK SCHEME\n42.125 is right\n{END} MARK SCHEME\nSay why."
     html = page(
         cell(HIDDEN, "h", "checks", points=7, score=0.0, outputs=outputs),
         cell(unended, "u", "checks", points=7, score=0.0, outputs=[trace]),
@@ -108,7 +110,7 @@ def test_nothing_of_a_hidden_check_gets_through() -> None:
         text.count("The checks in this cell could not be run") == 4
     )  # in the table, and at the cell
     # A student may write what they like in cells of their own.
-    own = "### BEGIN HIDDEN TESTS\nmine = 1"
+    own = f"{BEGIN} HIDDEN TESTS\nmine = 1"
     assert "mine = 1" in text_of(page(cell(own)))
 
 

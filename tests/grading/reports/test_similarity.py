@@ -21,10 +21,10 @@ def spread(samples, modes, std):
 HEAD = STUB.split("    # YOUR")[0]
 BODIES = [
     """\
-    distance, nearest = torch.cdist(samples, modes).min(dim=1)
-    good = distance <= 3 * std  # within three sigma
-    counts = torch.bincount(nearest[good], minlength=len(modes))
-    return (10 * len(modes) * counts >= len(samples)).sum(), good.float().mean()
+    lengths, nearest = (samples[:, None] - modes).norm(dim=-1).sort(dim=1)
+    good = lengths[:, 0] < 2 * std  # within two sigma
+    median = lengths[good, 0].median() if good.any() else lengths.new_tensor(0.0)
+    return {int(k): float((nearest[good, 0] == k).sum()) for k in range(len(modes))}, median
 """,
     """\
     hit, inside = set(), 0
@@ -64,9 +64,7 @@ def hand_in(body: str, *more: tuple[str, str, str]) -> dict[str, tuple[str, bool
 
 
 def test_a_copy_with_other_names_is_found_and_marked() -> None:
-    copy = (
-        BODIES[0].replace("nearest", "closest").replace("good", "ok").replace("three sigma", "3σ")
-    )
+    copy = BODIES[0].replace("nearest", "closest").replace("good", "ok").replace("two sigma", "2σ")
     found = compare(
         {"ada": hand_in(BODIES[0]), "bob": hand_in(copy), "cyd": hand_in(BODIES[1])}, RELEASE
     )
