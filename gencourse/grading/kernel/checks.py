@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import hashlib
 import io
 import linecache
 import math
@@ -30,21 +29,13 @@ import torch
 from IPython.core.inputtransformer2 import TransformerManager
 
 from gencourse.grading.kernel import source, wire
+from gencourse.grading.kernel.agreed import COURSE_FOLDER, seed_of
 from gencourse.grading.kernel.frames import Frame, Line, message
 from gencourse.grading.line import AuthorError, Lent, Remote, StudentError, connect
 from gencourse.grading.session import COURSE_VARIABLE, GRADING_VARIABLE, SEED_VARIABLE
 from gencourse.grading.values import CheckFailed
 
-__all__ = ["COURSE_FOLDER", "main", "seed_of"]
-
-#: Where the course's own files lie, in this kernel's working directory.
-COURSE_FOLDER = ".course"
-
-
-def seed_of(seed: int, name: str) -> int:
-    """Seed of one check cell of one hand-in, whatever else is graded."""
-    digest = hashlib.sha256(f"{seed} {name}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:6], "big")
+__all__ = ["main"]
 
 
 def main(ends: Sequence[socket.socket]) -> None:

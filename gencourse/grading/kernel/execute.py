@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gencourse.grading.job import Cell, CellResult, Job, Outcome, Result
-from gencourse.grading.kernel.checks import COURSE_FOLDER, seed_of
+from gencourse.grading.kernel.agreed import COURSE_FOLDER, seed_of
 from gencourse.grading.kernel.frames import Broken, Frame, Link, message
 from gencourse.grading.kernel.outputs import Outputs
 

@@ -13,7 +13,7 @@ import struct
 from collections import deque
 from typing import Any, NamedTuple
 
-from gencourse.grading.kernel.wire import BYTES_LIMIT, TEXT_LIMIT, Payload
+from gencourse.grading.kernel.agreed import BYTES_LIMIT, TEXT_LIMIT, Payload
 
 __all__ = ["Broken", "Frame", "Line", "Link", "message"]
 

@@ -18,21 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = [
-    "BYTES_LIMIT",
-    "DEPTH_LIMIT",
-    "TEXT_LIMIT",
-    "Payload",
-    "WireError",
-    "decode",
-    "encode",
-    "is_plain",
-]
+from gencourse.grading.kernel.agreed import BYTES_LIMIT, TEXT_LIMIT, Payload
 
-#: JSON of one message; longer lists of numbers belong into a tensor.
-TEXT_LIMIT = 8 * 2**20
-#: Raw bytes of one message.
-BYTES_LIMIT = 256 * 2**20
+__all__ = ["DEPTH_LIMIT", "WireError", "decode", "encode", "is_plain"]
+
 #: Lists within lists.
 DEPTH_LIMIT = 40
 #: Entries of sets and dictionaries in one message. A hostile one has keys that all have one
@@ -41,7 +30,6 @@ KEYS_LIMIT = 20_000
 #: Whole numbers, in bits; Python's own limit for reading decimal numbers is higher.
 INTEGER_LIMIT = 8192
 
-Payload = tuple[bytes, bytes]
 Node = Any
 #: Writes a ticket for a value that is not plain; its second argument writes parts of it.
 Opaque = Callable[[object, Callable[[object], Node]], dict[str, Any]]

@@ -13,7 +13,7 @@ import pytest
 from two_kernels import by_name, text
 
 from gencourse.grading.job import Cell, Job, Outcome
-from gencourse.grading.kernel.checks import seed_of
+from gencourse.grading.kernel.agreed import seed_of
 from gencourse.grading.kernel.execute import execute
 
 ROOT = Path(__file__).resolve().parents[3]
