@@ -319,19 +319,23 @@ def _timestamp(name: HandInName) -> str:
 
 
 def _one_of_each(several: list[_Use]) -> Iterable[Found]:
-    """Choose the newest file of a student, and report the others."""
-    accounts = sorted({name.account for name, _, _ in several})
-    if len(accounts) > 1 and "" not in accounts:
+    """Choose the newest file of a student, and report the others.
+
+    A file that no platform has named was put there by the teacher, and counts before others.
+    """
+    by_hand = [use for use in several if not use[0].account]
+    accounts = sorted({name.account for name, _, _ in several if name.account})
+    if len(accounts) > 1 and not by_hand:
         yield from _strangers(several, accounts)
         return
-    several = sorted(
-        several, key=lambda x: (x[0].attempt, x[1].modified, x[0].copy, x[2].name), reverse=True
+    _, _, chosen = max(
+        by_hand or several, key=lambda x: (x[0].attempt, x[1].modified, x[0].copy, x[2].name)
     )
-    _, _, newest = several[0]
-    yield newest
-    for _, _, one in several[1:]:
-        if one.data != newest.data:
-            problem = f"A second file of {newest.student}, and older; {newest.name} was taken."
+    yield chosen
+    for name, _, one in several:
+        if one is not chosen and one.data != chosen.data:
+            older = "" if by_hand and name.account else ", and older"
+            problem = f"A second file of {chosen.student}{older}; {chosen.name} was taken."
             yield replace(one, student="", problem=problem)
 
 

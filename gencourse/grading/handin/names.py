@@ -46,7 +46,7 @@ _CANVAS = re.compile(
     r"(?P<who>[^_]+)_(?P<late>LATE_)?(?P<account>\d+)_(?P<attempt>\d+)_(?P<file>.+)"
 )
 _BLACKBOARD = re.compile(
-    r"(?P<column>.+)_attempt_(?P<attempt>\d{4}(?:-\d\d){5})(?:_(?P<file>.*))?", re.DOTALL
+    r"(?P<column>.+?)_attempt_(?P<attempt>\d{4}(?:-\d\d){5})(?:_(?P<file>.*))?", re.DOTALL
 )
 _MOODLE = re.compile(r"(?P<who>.+?)_(?P<account>\d+)_assignsubmission_file_?(?P<file>.*)")
 _BRIGHTSPACE = re.compile(r"(?P<account>\d+)-\d+ ?- ?(?P<who>.+?) ?- ?(?P<when>[^-]*\d{4}[^-]*)")
@@ -116,7 +116,7 @@ def hand_in_name(path: PurePath) -> HandInName:
     notebook = _NOTEBOOK.fullmatch(name)
     if notebook is None:
         raise ValueError(f"{name!r} is not a notebook (.ipynb)")
-    found = _of_stem(notebook[1]) or _in_folder(path.parent, notebook[1])
+    found = _read(path, notebook[1])
     if found is None:
         raise ValueError(f"{name!r} should be called <student>_ps<number>.ipynb")
     return found
@@ -127,23 +127,34 @@ def owner(path: PurePath) -> HandInName | None:
     name = readable(path.name)
     if len(name) > _LONGEST:
         return None
-    return _of_stem(name.rpartition(".")[0] or name) or _in_folder(path.parent, "")
+    return _read(path, name.rpartition(".")[0] or name)
 
 
-def _of_stem(stem: str) -> HandInName | None:
-    """Read the name of a file without its ending."""
-    if match := _BLACKBOARD.fullmatch(stem):
-        column, who = _column_and_student(match["column"])
-        file, copy = _plain((match["file"] or "").partition(".")[0])
-        return _uploaded(
-            who, f"blackboard {who}", file, match["attempt"], copy=copy, fallback=column
-        )
-    if match := _MOODLE.fullmatch(stem):
-        file, copy = _plain(match["file"])
-        return _uploaded(match["who"], f"moodle {match['account']}", file, copy=copy)
+def _read(path: PurePath, stem: str) -> HandInName | None:
+    """Read a file's name without its ending, and those of its folders.
+
+    What a platform has written counts before what a student has, which is further inside.
+    """
+    return _platforms_folder(path, stem) or _platforms_name(stem) or _own_name(path, stem)
+
+
+def _platforms_folder(path: PurePath, stem: str) -> HandInName | None:
+    """Read the outermost folder that a platform has made."""
+    file, copy = _plain(stem)
+    for folder in reversed(path.parents):
+        name = readable(folder.name)[:_LONGEST]
+        if match := _MOODLE.fullmatch(name):
+            return _uploaded(match["who"], f"moodle {match['account']}", file, copy=copy)
+        if match := _BRIGHTSPACE.fullmatch(name):
+            return _uploaded(match["who"], f"brightspace {match['account']}", file, copy=copy)
+    return None
+
+
+def _platforms_name(stem: str) -> HandInName | None:
+    """Read what a platform has put in front of a file's name."""
     if match := _CANVAS.fullmatch(stem):
         file, copy = _plain(match["file"])
-        found = _uploaded(
+        return _uploaded(
             match["who"],
             f"canvas {match['account']}",
             file,
@@ -151,28 +162,30 @@ def _of_stem(stem: str) -> HandInName | None:
             copy=copy,
             late=match["late"] is not None,
         )
-        if found:
-            return found
-    plain, copy = _plain(stem)
-    if match := _NAMED.fullmatch(plain):
-        return HandInName(match["student"], match["set"].lower(), copy=copy)
+    if match := _MOODLE.fullmatch(stem):
+        file, copy = _plain(match["file"])
+        return _uploaded(match["who"], f"moodle {match['account']}", file, copy=copy)
+    if match := _BLACKBOARD.fullmatch(stem):
+        column, who = _column_and_student(match["column"])
+        file, copy = _plain((match["file"] or "").partition(".")[0])
+        return _uploaded(
+            who, f"blackboard {who}", file, match["attempt"], copy=copy, fallback=column
+        )
     return None
 
 
-def _in_folder(folder: PurePath, stem: str) -> HandInName | None:
-    """Read the name of the folder that a file is in, where its own name says no student."""
-    file, copy = _plain(stem)
-    name = readable(folder.name)[:_LONGEST]
-    if match := _MOODLE.fullmatch(name):
-        return _uploaded(match["who"], f"moodle {match['account']}", file, copy=copy)
-    if match := _BRIGHTSPACE.fullmatch(name):
-        return _uploaded(match["who"], f"brightspace {match['account']}", file, copy=copy)
-    if not _SET_ALONE.fullmatch(file):
+def _own_name(path: PurePath, stem: str) -> HandInName | None:
+    """Read the name that the student gave the file, or that of the folder it is in."""
+    plain, copy = _plain(stem)
+    if match := _NAMED.fullmatch(plain):
+        return HandInName(match["student"], match["set"].lower(), copy=copy)
+    if not _SET_ALONE.fullmatch(plain):
         return None
+    name = readable(path.parent.name)
     if _SET_ALONE.fullmatch(name):  # nbgrader's own: ada/ps5/ps5.ipynb
-        name = readable(folder.parent.name)
+        name = readable(path.parent.parent.name)
     if re.fullmatch(_STUDENT, name):
-        return HandInName(name, file.lower(), copy=copy)
+        return HandInName(name, plain.lower(), copy=copy)
     return None
 
 

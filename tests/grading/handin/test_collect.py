@@ -148,6 +148,49 @@ def test_nobody_hands_in_for_somebody_else(tmp_path: Path) -> None:
     assert "2 notebooks" in problems(found)["evilbob_2_12_all.zip"]
 
 
+@pytest.mark.parametrize(
+    ("theirs", "names"),
+    [
+        ("Ada L_1_assignsubmission_file_", ["ada_ps5.ipynb", "work/ada_ps5.ipynb"]),
+        ("Ada L_1_assignsubmission_file_", ["Eve_9_assignsubmission_file_/ada_ps5.ipynb"]),
+        ("Ada L_1_assignsubmission_file_", ["ada_3_4_ps5.ipynb", "ada_ps5.zip"]),
+        ("11-22 - Ada L - Nov 25, 2026 1000 AM", ["ada_ps5.ipynb"]),
+    ],
+)
+def test_nobody_hands_in_for_somebody_else_from_a_folder(
+    tmp_path: Path, theirs: str, names: list[str]
+) -> None:
+    put(tmp_path, f"{theirs}/ada_ps5.ipynb", GOOD)
+    mallory = theirs.replace("Ada L", "Mallory").replace("_1_", "_2_").replace("11-", "12-")
+    for name in names:
+        data = zipped({"ada_ps5.ipynb": OLD}) if name.endswith(".zip") else OLD
+        put(tmp_path, f"{mallory}/{name}", data, when=2e9)
+    found = collect(tmp_path, "ps5")
+    assert not [
+        one for one in found if one.student == "ada" and one.data == OLD and not one.problem
+    ]
+
+
+def test_names_of_another_platform_do_not_deceive(tmp_path: Path) -> None:
+    when = "attempt_2026-11-25-10-00-00"
+    put(tmp_path, f"mallorym_2_11_ps5_ada_{when}_ps5.ipynb", OLD)
+    put(tmp_path, f"ps5_eve_{when}_ada_{when}_ps5.ipynb", OLD)
+    put(tmp_path, f"Bob B_3_assignsubmission_file_ps5_ada_{when}_x.ipynb", OLD)
+    found = usable(collect(tmp_path, "ps5"))
+    assert len(found) == 3
+    assert "ada" not in found
+
+
+def test_what_a_teacher_puts_there_counts_before_what_is_uploaded(tmp_path: Path) -> None:
+    put(tmp_path, "ada_ps5.ipynb", GOOD, when=1e9)
+    put(tmp_path, "mallorym_2_11_ada_ps5.ipynb", OLD, when=2e9)
+    found = collect(tmp_path, "ps5")
+    assert usable(found) == {"ada": "ada_ps5.ipynb"}
+    assert problems(found) == {
+        "mallorym_2_11_ada_ps5.ipynb": "A second file of ada; ada_ps5.ipynb was taken."
+    }
+
+
 def test_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
     put(tmp_path, "smithjohn_1_10_ps5.ipynb")
     put(tmp_path, "smithjohn_2_11_ps5.ipynb", OLD)
