@@ -387,7 +387,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ("return -torch.log(u).mean()", "Did you reduce"),
         ("return -torch.log2(u)", "base 2"),
         ("return torch.zeros_like(u)", "zero"),
-        ("return u", "does not agree"),
+        ("return u", "the reverse KL "),
         ("-torch.log(u)", "return missing"),
     ],
     "task1-f_pearson(u)": [
@@ -416,7 +416,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ("return (u - 1).abs()", "½ in front"),
         ("return 0.5 * (u - 1)", "cancel"),
         ("return 0.5 * (u - 1) ** 2", "squared"),
-        ("return 0.5 * u.abs()", "does not agree"),
+        ("return 0.5 * u.abs()", "the total variation "),
     ],
     "task2-f_divergence(f, slope, p, q)": [
         ("return (q * f(q / p)).sum()", "yours is q/p"),
@@ -440,8 +440,8 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "i = q > 0\n    return (q[i] * f(p[i] / q[i])).sum() + (p[~i] * slope).sum()",
             "NaN",
         ),
-        ("p, q = p + 1e-3, q + 1e-3; return (q * f(p / q)).sum()", "does not agree"),
-        ("return torch.xlogy(p, p / q).sum()", "does not agree"),
+        ("p, q = p + 1e-3, q + 1e-3; return (q * f(p / q)).sum()", "D_f "),
+        ("return torch.xlogy(p, p / q).sum()", "D_f "),
         ("return torch.zeros(())", "zero"),
         ("return p", "single number"),
     ],
@@ -542,7 +542,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ("return y.argsort().argsort()[x.argsort()]", "other way round"),
         ("return (x[:, None] - y).abs().argmin(1)", "no permutation"),
         ("return torch.zeros(len(x))", "no permutation"),
-        ("return torch.arange(len(x))", "does not agree"),
+        ("return torch.arange(len(x))", "the cost of your σ "),
         ("return x", "no permutation"),
     ],
     "task6-wasserstein_1d(x, y, r)": [
