@@ -28,11 +28,13 @@ __all__ = ["Mended", "Rebuilt", "mend", "rebuild"]
 
 #: Cells that a hand-in may have.
 MOST_CELLS = 2000
+# Of the given cells, or else of the functions asked for, that a notebook of the set has at least.
+_A_SHARE = 0.25
 # Copies of an answer that are looked at where there are more cells.
 _MOST_COPIES = 20
 
 _NOT_THIS = (
-    "None of the functions that this problem set asks for is in it: "
+    "It has neither the cells of this problem set nor the functions that are asked for: "
     "it seems to be another notebook."
 )
 _NO_ANSWERS = "None of the answer cells is in it: it seems to be another notebook."
@@ -141,7 +143,7 @@ def rebuild(data: bytes, release: Mapping[str, Any], *, largest: int = LARGEST) 
 def _another(matching: Matching) -> str | None:
     """Say so if this is not a notebook of the problem set."""
     given = sum(cell.kind != "answer" for cell in matching.release)
-    if matching.same > given / 3:
+    if matching.same > given * _A_SHARE:
         return None
     answers = [j for j, cell in enumerate(matching.release) if cell.kind == "answer"]
     claimed = [piece.cell for j in answers for piece in matching.claims[j]]
@@ -149,7 +151,10 @@ def _another(matching: Matching) -> str | None:
     if not stubs:
         return None if claimed else _NO_ANSWERS
     cells = [*claimed, *(piece.cell for piece in matching.own)]
-    return None if any(progress_of(s, c) for s in stubs for c in cells) else _NOT_THIS
+    asked = [name for stub in stubs for name in stub.names]
+    there = {name for stub in stubs for cell in cells for name in progress_of(stub, cell)}
+    # Another set may ask for a function of the same name.
+    return None if len(there) > len(asked) * _A_SHARE else _NOT_THIS
 
 
 def _notebook(
