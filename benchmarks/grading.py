@@ -2,7 +2,9 @@
 
     python benchmarks/grading.py                    # 50 hand-ins of the small set
     python benchmarks/grading.py --set ps5 -n 10    # of a real one
-    python benchmarks/grading.py --dask             # one Dask worker against two
+    python benchmarks/grading.py --dask --work 2    # one Dask worker against two, with answers
+                                                    # that compute for two seconds; --wait 2:
+                                                    # that sleep, where processors are taken
 
 Both grade the same honest hand-ins, of a course with the same checks, in one run on one machine,
 and must give the same points. Stock nbgrader runs with its own settings, but is told where the
@@ -36,7 +38,7 @@ for folder in ("tests/grading/attacks", "tests/instructor", "benchmarks"):
     sys.path.insert(0, str(ROOT / folder))
 
 import nbformat  # noqa: E402
-from corpus_case import filled, written  # noqa: E402
+from corpus_case import extra, filled, written  # noqa: E402
 from small_course import NAME, RIGHT, STOCK_CONFIG, WRONG, write_course  # noqa: E402
 from stock import environment  # noqa: E402
 
@@ -51,8 +53,18 @@ class Run:
     scores: dict[str, float] = field(default_factory=dict)
 
 
-def small_class(count: int) -> dict[str, bytes]:
-    """Honest hand-ins of the small set: right, wrong and blank answers in every mixture."""
+def small_class(count: int, work: float = 0.0, wait: float = 0.0) -> dict[str, bytes]:
+    """Honest hand-ins of the small set: right, wrong and blank answers in every mixture.
+
+    Each has a cell that takes ``work`` seconds of a processor, and ``wait`` seconds of none.
+    """
+    busy = f"""\
+import time
+time.sleep({wait})
+end = time.process_time() + {work}
+while time.process_time() < end:
+    torch.linalg.svd(torch.ones(60, 60))
+"""
     choices = [(RIGHT, WRONG, {})] * len(RIGHT)
     mixtures = list(itertools.product(*choices))
     draw = random.Random(0)
@@ -65,7 +77,8 @@ def small_class(count: int) -> dict[str, bytes]:
             for task, source in zip(RIGHT, mixture, strict=True)
             if task in source
         }
-        made[f"s{n:03}"] = written(filled(answers | {"_": ""}))
+        notebook = filled(answers | {"_": ""})
+        made[f"s{n:03}"] = written(extra(notebook, "train", busy) if work or wait else notebook)
     return made
 
 
@@ -195,9 +208,11 @@ def cluster(workers: int) -> Iterator[tuple[str, list[int]]]:
         work = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
         where = ["--scheduler-file", str(address)]
-        started = [subprocess.Popen([*dask, *where, "--no-dashboard"], **quiet)]  # type: ignore[call-overload]
+        started = [subprocess.Popen([*dask, *where, "--no-dashboard", "--port", "0"], **quiet)]  # type: ignore[call-overload]
         try:
             while not address.is_file():
+                if started[0].poll() is not None:
+                    raise SystemExit("the Dask scheduler ended")
                 time.sleep(0.1)
             for _ in range(workers):
                 command = [*work, *where, "--no-dashboard", "--local-directory", folder]
@@ -226,10 +241,14 @@ def main() -> None:
     parser.add_argument("-n", "--count", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--dask", action="store_true", help="one Dask worker against two")
+    parser.add_argument("--work", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--no-stock", action="store_true")
     given = parser.parse_args()
     name, count = given.name, given.count
-    hand_ins = small_class(count) if name == NAME else real_class(name, count)
+    hand_ins = (
+        small_class(count, given.work, given.wait) if name == NAME else real_class(name, count)
+    )
     print(f"{count} hand-ins of {name}, {os.cpu_count()} processors\n")
     print("| | seconds | a hand-in | CPU a hand-in | peak MB |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="grading-") as folder:
