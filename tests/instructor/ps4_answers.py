@@ -671,7 +671,6 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "i = (torch.cdist(x, y) ** 2 - h).argmin(1); return i, share(i)",
             "nearest targets",
         ),
-        ("i = torch.cdist(x, y).argmax(1); return i, share(i)", "largest distances"),
         ("return i + 1, share(i)", "from 0"),
         ("return planes.amax(1), share(i)", "their indices are asked"),
         ("return i, share(i) * len(x)", "by the number of points"),
