@@ -237,7 +237,8 @@ class ForkServer:
         limits, checked = limits or Limits(), dict(files or {})
         for name in checked:
             _check_name(name)
-        header = {
+        request = {
+            "sandboxed": bool(sandboxed),
             "entry": entry,
             "withheld": list(withheld),
             "limits": {name: getattr(limits, name) for name in Limits.__dataclass_fields__},
@@ -245,10 +246,10 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs, tempfile.TemporaryFile() as payload:
-                payload.write(pack(header, checked))
+                payload.write(pack(checked))
                 payload.flush()
                 payload.seek(0)
-                asked = json.dumps({"sandboxed": bool(sandboxed)}).encode()
+                asked = json.dumps(request).encode()
                 with self._lock:
                     if not self.alive or self._control is None:
                         raise SpawnError("The fork server is not running.")

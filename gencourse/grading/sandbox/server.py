@@ -20,6 +20,7 @@ import struct
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from gencourse.grading.job import Limits
@@ -35,22 +36,27 @@ _FEW_USERS = 60578
 _MESSAGE = 1 << 16
 
 
-def pack(header: dict[str, Any], files: dict[str, bytes]) -> bytes:
-    """Return a request as bytes."""
+def pack(files: dict[str, bytes]) -> bytes:
+    """Return the files of a kernel as bytes.
+
+    They hold what other kernels must never see: another student's work, the course's reference.
+    So the server does not read them, or it would have them in memory that it hands to all it
+    forks from then on; the new process does (:func:`unpack`), once it is on its own.
+    """
     names = [[name, len(content)] for name, content in files.items()]
-    head = json.dumps(header | {"files": names}).encode("utf-8", "surrogatepass")
+    head = json.dumps(names).encode("utf-8", "surrogatepass")
     return b"".join([struct.pack("<Q", len(head)), head, *files.values()])
 
 
-def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
+def unpack(data: bytes) -> dict[str, bytes]:
     """Read what :func:`pack` wrote."""
     (length,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8 : 8 + length].decode("utf-8", "surrogatepass"))
-    files, begin = {}, 8 + length
-    for name, size in header.pop("files"):
+    begin = 8 + length
+    files = {}
+    for name, size in json.loads(data[8:begin].decode("utf-8", "surrogatepass")):
         files[name] = data[begin : begin + size]
         begin += size
-    return header, files
+    return files
 
 
 class _Server:
@@ -151,8 +157,7 @@ class _Server:
         shutil.rmtree(place, ignore_errors=True)
         os.mkdir(place, 0o700)
         flags = 0
-        header, files = _read(payload)
-        limits = Limits(**header["limits"])
+        limits = Limits(**asked["limits"])
         group = None
         if self.groups is not None and asked["sandboxed"]:
             group = str(cgroup.make(self.groups, self.group(slot), limits))
@@ -162,10 +167,10 @@ class _Server:
         plan = supervisor.Plan(
             isolation=isolation,
             sandboxed=asked["sandboxed"],
-            entry=header["entry"],
-            files=files,
+            entry=asked["entry"],
+            files={},
             limits=limits,
-            withheld=tuple(header["withheld"]),
+            withheld=tuple(asked["withheld"]),
             user=user,
             place=place,
             readable=self.readable,
@@ -173,7 +178,7 @@ class _Server:
         )
         pid = linux.fork_into(flags) if flags else os.fork()
         if pid == 0:
-            self.become_supervisor(plan, line, fds)
+            self.become_supervisor(plan, payload, line, fds)
         self.slots[pid] = slot
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(pid)
@@ -183,12 +188,14 @@ class _Server:
                 os.close(handle)
 
     def become_supervisor(
-        self, plan: supervisor.Plan, line: socket.socket, fds: list[int]
+        self, plan: supervisor.Plan, payload: int, line: socket.socket, fds: list[int]
     ) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             self.control.close()
             os.close(self.lifeline_end)
+            with open(payload, "rb") as file:
+                plan = replace(plan, files=unpack(file.read()))
             supervisor.run(plan, line, self.lifeline, [socket.socket(fileno=fd) for fd in fds])
         finally:
             os._exit(1)
@@ -205,11 +212,6 @@ class _Server:
             return None
         user = _FIRST_USER + (os.getpid() % (1 << 20)) * SLOTS + slot
         return user if user in _mapped_users() else _FEW_USERS + slot
-
-
-def _read(payload: int) -> tuple[dict[str, Any], dict[str, bytes]]:
-    with open(payload, "rb", closefd=False) as file:
-        return unpack(file.read())
 
 
 def _mapped_users() -> range:

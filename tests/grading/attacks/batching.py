@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,9 +65,8 @@ def command(course: Path, hand_ins: Path, *options: str) -> list[str]:
     return [*program, "--course", str(course), *options]
 
 
-def grade(cases: Iterable[Case], *options: str) -> Batch:
-    """Grade these in a new course below the temporary folder."""
-    folder = Path(tempfile.mkdtemp(prefix="attacks-"))
+def grade(folder: Path, cases: Iterable[Case], *options: str) -> Batch:
+    """Grade these in a new course below an empty folder."""
     course = write_course(folder / "course")
     for case in cases:
         put(case.files, folder / "hand-ins")

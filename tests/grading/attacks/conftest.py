@@ -24,7 +24,7 @@ def sandbox() -> None:
 
 
 @pytest.fixture(scope="session")
-def batch_of(sandbox: None) -> Callable[[str], Batch]:
+def batch_of(sandbox: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Batch]:
     """Grade a group of the corpus the first time it is asked for.
 
     All but those that wait for limits are graded as one class: attacks beside honest work.
@@ -34,7 +34,9 @@ def batch_of(sandbox: None) -> Callable[[str], Batch]:
     def get(name: str) -> Batch:
         groups = ("limits",) if name == "limits" else ("honest", "forging", "files")
         if groups[0] not in batches:
-            batches[groups[0]] = grade(case for each in groups for case in group(each))
+            batches[groups[0]] = grade(
+                tmp_path_factory.mktemp("attacks"), [c for each in groups for c in group(each)]
+            )
         return batches[groups[0]]
 
     return get

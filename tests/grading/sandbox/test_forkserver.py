@@ -51,8 +51,8 @@ def test_an_interrupt_reaches_the_kernel_and_not_what_it_started(kernel: Start) 
     program = """
     import subprocess, time
     program = subprocess.Popen(["sleep", "30"])
-    answer("sleeping")
     try:
+        answer("sleeping")
         time.sleep(30)
     except KeyboardInterrupt:
         answer(program.poll())
