@@ -31,6 +31,11 @@ HEADER = "# Files written by tools/public_tree.py in the instructor's course; ed
 PRIVATE_FOLDERS = (
     "solutions",
     "tests/instructor",
+    # Tests of grading a class; they need the instructor's configuration of nbgrader.
+    "tests/grading/attacks",
+    "tests/grading/course",
+    "tests/grading/kernel",
+    "tests/browser/test_formgrader.py",
     "submitted",
     "autograded",
     "feedback",

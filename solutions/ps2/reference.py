@@ -75,11 +75,11 @@ def four_distances(p: Tensor, q: Tensor, x: Tensor) -> tuple[float, float, float
     js = (entropy((a + b) / 2) - (entropy(a) + entropy(b)) / 2).item()
     # ∫ |F⁻¹(t) - G⁻¹(t)| dt: both are steps, which jump where a cumulated mass is reached.
     F, G = a.cumsum(0), b.cumsum(0)
-    t = torch.cat([F, G]).sort().values
-    middle = (t[1:] + t[:-1]) / 2
+    jumps = torch.cat([F, G]).sort().values
+    middle = (jumps[1:] + jumps[:-1]) / 2
     last = len(x) - 1
     up, down = (torch.searchsorted(H, middle).clamp_max(last) for H in (F, G))
-    w1 = ((x.double()[up] - x.double()[down]).abs() * t.diff()).sum().item()
+    w1 = ((x.double()[up] - x.double()[down]).abs() * jumps.diff()).sum().item()
     return tv, kl, js, w1
 
 

@@ -123,7 +123,7 @@ class TestKantorovich:
         solved = linprog(
             C.flatten().numpy(),
             A_eq=torch.cat([rows, columns]).numpy(),
-            b_eq=torch.cat([p, q]).numpy(),
+            b_eq=torch.cat((p, q)).numpy(),
         )
         assert kantorovich(p, q, C)[1].item() == pytest.approx(solved.fun, rel=1e-9)
 

@@ -17,6 +17,7 @@ NAMES = [
     "scipy.stats.gaussian_kde",
     "scipy.stats.multivariate_normal",
     "scipy.special.logsumexp",
+    "gencourse.divergences.F_DIVERGENCES",
 ]
 CALLS = [
     (0, "from gencourse.metrics import parzen_log_density as f; f(x, x, 1.0)"),
@@ -32,12 +33,26 @@ CALLS = [
     (5, "from scipy.stats import multivariate_normal as m; m.logpdf(x)"),
     (5, "from scipy.stats import multivariate_normal as m; m([0.0, 0.0])"),
     (6, "import scipy.special; scipy.special.logsumexp([0.0])"),
+    (7, "from gencourse.divergences import F_DIVERGENCES as table; table['kl']"),
+    (7, "from gencourse.divergences import F_DIVERGENCES as table; list(table)"),
+    # What the kernel calls on behalf of a check may be the withheld name itself.
+    (
+        0,
+        "from gencourse.metrics import parzen_log_density as f\n"
+        "kernel = {'__name__': 'gencourse.grading.kernel.student', 'f': f, 'x': x}\n"
+        "exec('f(x, x, 1.0)', kernel)",
+    ),
 ]
 USES = [
     ("np.histogram2d([0.0, 1.0], [0.0, 1.0], 2)[0].sum()", "2.0"),
     ("scipy.stats.norm.logpdf(0.0) < 0", "True"),
     ("scipy.special.softmax([0.0, 0.0]).sum()", "1.0"),
     ("gencourse.data.load('gaussian').log_prob(x).shape", "torch.Size([3])"),
+    # The library itself goes on using its table, also in modules that are imported later.
+    (
+        "type(__import__('gencourse').build('fgan-kl', gencourse.data.load('ring8'))).__name__",
+        "AdversarialModel",
+    ),
 ]
 NOTHING = ["gencourse.metrics.nothing", "torch.nothing", "gencourse.no.f"]
 SESSION = """
