@@ -64,7 +64,7 @@ def test_a_good_notebook_has_nothing_to_look_at() -> None:
         ("ps5.ipynb", "doesn't say whose"),
         ("Untitled3.ipynb", "doesn't say whose"),
         ("ada_ps5.pdf", "doesn't say whose"),
-        ("ada_ps4.ipynb", "It is called ps4, and it is ps5."),
+        ("ada_ps99.ipynb", "It is called ps99, and it is ps5."),
     ],
 )
 def test_wrong_names(name: str, words: str) -> None:
