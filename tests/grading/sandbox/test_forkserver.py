@@ -169,13 +169,13 @@ def test_disk_is_limited_as_a_whole(kernel: Start) -> None:
 
 def test_many_kernels_at_once_each_with_its_own_files(server: ForkServer) -> None:
     def one(number: int) -> tuple[object, int | None]:
-        program = "import os; answer((open('mine').read(), os.listdir('.')))"
+        program = "import os; answer((open('mine').read(), sorted(os.listdir('.'))))"
         with Kernel(server, program, files={"mine": str(number).encode()}) as started:
             return started.answer(), started.child.wait(20)
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(one, range(24)))
-    assert answers == [((str(number), ["mine"]), 0) for number in range(24)]
+    assert answers == [((str(number), ["mine", "probe.py"]), 0) for number in range(24)]
 
 
 def test_kernels_draw_different_random_numbers(kernel: Start) -> None:
