@@ -35,7 +35,6 @@ PRIVATE_FOLDERS = (
     "tests/grading/attacks",
     "tests/grading/course",
     "tests/grading/kernel",
-    "tests/browser/test_formgrader.py",
     "submitted",
     "autograded",
     "feedback",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from watching import watched
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -103,22 +104,7 @@ def opened(browser: Any, address: str) -> Opener:
             viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light"
         )
         page = context.new_page()
-        trouble: list[str] = []
-
-        def guard(route: Any) -> None:
-            url = route.request.url
-            if url.startswith((address, "data:", "blob:")):
-                route.continue_()
-            else:
-                trouble.append(f"asked for {url}")
-                route.abort()
-
-        page.route("**/*", guard)
-        page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
-        page.on(
-            "response",
-            lambda r: trouble.append(f"{r.status} for {r.url}") if r.status >= 400 else None,
-        )
+        trouble = watched(page, address, "data:", "blob:")
         try:
             page.goto(address + name, wait_until="load")
             if not moves_on:

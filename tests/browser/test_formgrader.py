@@ -23,6 +23,7 @@ from typing import Any
 import nbformat
 import pytest
 from typer.testing import CliRunner
+from watching import watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("formgrader")]
 
@@ -128,21 +129,7 @@ def page(browser: Any, graded: Graded) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(120_000)  # formgrader asks the gradebook a lot
-    trouble: list[str] = []
-
-    def guard(route: Any) -> None:
-        url = route.request.url
-        if url.startswith((graded.address, "data:")):
-            route.continue_()
-        else:
-            trouble.append(f"asked for {url}")
-            route.abort()
-
-    page.route("**/*", guard)
-    page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
-    page.on(
-        "response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None
-    )
+    trouble = watched(page, graded.address, "data:")
     page.goto(f"{graded.address}formgrader/?token={graded.token}")
     yield page
     context.close()

@@ -6,7 +6,9 @@ that must be printed by the hidden checks) pairs that must not.
 
 from __future__ import annotations
 
-from textwrap import dedent
+from functools import partial
+
+from answer_cells import beside_its_half, dedented, framed
 
 #: Points of the whole set.
 TOTAL = 100
@@ -898,8 +900,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 }
 
 
-def right(task: str) -> list[str]:
-    return [dedent(code) for code in RIGHT[task]]
+right = partial(dedented, RIGHT)
 
 
 _HISTOGRAM = """\
@@ -1089,14 +1090,8 @@ def wrong(task: str) -> list[tuple[str, str]]:
         elif name == "task10" and not second:
             parts = [", ".join(code.split(" | ")), _OTHER_HALF[name][1]]
         elif name in _OTHER_HALF:
-            first_half, second_half = _OTHER_HALF[name]
-            parts = [first_half, body] if second else [body, second_half]
+            parts = beside_its_half(_OTHER_HALF[name], body, second=bool(second))
         else:
             parts = [body]
-        cell = _FRAMES[name]
-        for part in parts:
-            cell = cell.replace("{}", part, 1)
-        for short, long in _SHORT.get(name, {}).items():
-            cell = cell.replace("{" + short + "}", long)
-        cells.append((cell, sentence))
+        cells.append((framed(_FRAMES[name], parts, _SHORT.get(name, {})), sentence))
     return cells

@@ -7,7 +7,9 @@ functions has one list for each, ``"task1-f_pearson"``: the others are right the
 
 from __future__ import annotations
 
-from textwrap import dedent
+from functools import partial
+
+from answer_cells import dedented, filled, of_each_function
 
 #: Points of the whole set.
 TOTAL = 100
@@ -673,8 +675,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 }
 
 
-def right(task: str) -> list[str]:
-    return [dedent(code) for code in RIGHT[task]]
+right = partial(dedented, RIGHT)
 
 
 _SHORT = {
@@ -730,13 +731,12 @@ _W2 = """\
 
 def wrong(task: str) -> list[tuple[str, str]]:
     """Wrong answers as whole cells, with the part of the sentence each must get."""
-    if task not in WRONG:  # a task of several functions: all that is wrong with any of them
-        return [answer for key in WRONG if key.split("-")[0] == task for answer in wrong(key)]
+    if task not in WRONG:  # a task of several functions
+        return of_each_function(WRONG, task, wrong)
     name, _, signature = task.partition("-")
     cells = []
     for body, sentence in WRONG[task]:
-        for short, long in _SHORT.items():
-            body = body.replace("{" + short + "}", long)
+        body = filled(body, _SHORT)
         if name == "task5":
             cells.append((_BEFORE[name] + body + "\n", sentence))
             continue

@@ -6,7 +6,9 @@ that must be printed by the hidden checks) pairs that must not.
 
 from __future__ import annotations
 
-from textwrap import dedent
+from functools import partial
+
+from answer_cells import beside_its_half, dedented, framed
 
 #: Points of the whole set.
 TOTAL = 100
@@ -591,8 +593,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 }
 
 
-def right(task: str) -> list[str]:
-    return [dedent(code) for code in RIGHT[task]]
+right = partial(dedented, RIGHT)
 
 
 _FRAMES = {
@@ -722,12 +723,6 @@ def wrong(task: str) -> list[tuple[str, str]]:
     for code, sentence in WRONG[task]:
         parts = [code]
         if name in _HALVES:
-            first_half, second_half = _HALVES[name]
-            parts = [first_half, code] if second else [code, second_half]
-        cell = _FRAMES[name]
-        for part in parts:
-            cell = cell.replace("{}", part, 1)
-        for short, long in _SHORT.get(name, {}).items():
-            cell = cell.replace("{" + short + "}", long)
-        cells.append((cell, sentence))
+            parts = beside_its_half(_HALVES[name], code, second=bool(second))
+        cells.append((framed(_FRAMES[name], parts, _SHORT.get(name, {})), sentence))
     return cells

@@ -6,7 +6,9 @@ that must be printed by the hidden checks) pairs that must not.
 
 from __future__ import annotations
 
-from textwrap import dedent
+from functools import partial
+
+from answer_cells import beside_its_half, dedented, framed
 
 #: Points of the whole set.
 TOTAL = 100
@@ -746,9 +748,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 }
 
 
-def right(task: str) -> list[str]:
-    """Right answers as whole cells."""
-    return [dedent(code) for code in RIGHT[task]]
+right = partial(dedented, RIGHT)
 
 
 _FRAMES = {
@@ -877,13 +877,7 @@ def wrong(task: str) -> list[tuple[str, str]]:
         body = ", ".join(code.split(" | "))
         parts = [body]
         if name in _HALVES:
-            first_half, second_half = _HALVES[name]
-            parts = [first_half, body] if second else [body, second_half]
-        cell = _FRAMES[name]
-        for part in parts:
-            cell = cell.replace("{}", part, 1)
-        cell = cell.replace("{return}", _RETURN.get(name, ""))
-        for short, long in _SHORT.items():
-            cell = cell.replace("{" + short + "}", long)
-        cells.append((cell, sentence))
+            parts = beside_its_half(_HALVES[name], body, second=bool(second))
+        short = {"return": _RETURN.get(name, ""), **_SHORT}
+        cells.append((framed(_FRAMES[name], parts, short), sentence))
     return cells

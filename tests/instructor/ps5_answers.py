@@ -6,7 +6,9 @@ that must be printed by the hidden checks) pairs that must not.
 
 from __future__ import annotations
 
-from textwrap import dedent
+from functools import partial
+
+from answer_cells import dedented, filled
 
 #: Points of the whole set.
 TOTAL = 100
@@ -512,8 +514,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 }
 
 
-def right(task: str) -> list[str]:
-    return [dedent(code) for code in RIGHT[task]]
+right = partial(dedented, RIGHT)
 
 
 _FRAMES = {
@@ -570,8 +571,7 @@ def wrong(task: str) -> list[tuple[str, str]]:
             cell = f"def jensen_shannon(log_p, log_q, dx):\n    return {js}\n"
             cell += f"def criterion(log_p, log_q, dx):\n    return {c}\n"
         else:
-            for short, long in {"loss": _LOSSES.get(task, ""), **_SHORT}.items():
-                code = code.replace("{" + short + "}", long)
+            code = filled(code, {"loss": _LOSSES.get(task, ""), **_SHORT})
             cell = _FRAMES[task].format(code)
         cells.append((cell, sentence))
     return cells

@@ -7,7 +7,9 @@ functions has one list for each, ``"task1-kl_terms(v)"``: the others are right t
 
 from __future__ import annotations
 
-from textwrap import dedent
+from functools import partial
+
+from answer_cells import dedented, filled, of_each_function
 
 #: Points of the whole set.
 TOTAL = 100
@@ -626,25 +628,25 @@ _LOOP = (
     "        u = {D} @ v\n        u = u / u.norm()\n    0"
 )
 _SHORT = {
-    "{one}": "math.prod(math.sqrt(a * b) for a, b in zip(sizes, sizes[1:]))",
-    "{t}": "t.reshape(-1, *[1] * (real.ndim - 1))",
-    "{d}": (
+    "one": "math.prod(math.sqrt(a * b) for a, b in zip(sizes, sizes[1:]))",
+    "t": "t.reshape(-1, *[1] * (real.ndim - 1))",
+    "d": (
         "x = x.clone().requires_grad_();"
         " d = torch.autograd.grad(critic(x).sum(), x, create_graph=True)[0]"
     ),
-    "{mean}": (
+    "mean": (
         "x = x.clone().requires_grad_();"
         " d = torch.autograd.grad(critic(x).mean(), x, create_graph=True)[0]"
     ),
-    "{loop}": _LOOP.replace("{plus}", "").replace("{D}", "W.detach()"),
-    "{loop+1}": _LOOP.replace("{plus}", " + 1").replace("{D}", "W.detach()"),
-    "{loopD}": _LOOP.replace("{plus}", "").replace("{D}", "D"),
-    "{nn}": ("sum((K.sum() - K.trace()) / len(K) ** 2 for K in (kernel(x, x), kernel(y, y)))"),
-    "{gap}": (
+    "loop": _LOOP.replace("{plus}", "").replace("{D}", "W.detach()"),
+    "loop+1": _LOOP.replace("{plus}", " + 1").replace("{D}", "W.detach()"),
+    "loopD": _LOOP.replace("{plus}", "").replace("{D}", "D"),
+    "nn": ("sum((K.sum() - K.trace()) / len(K) ** 2 for K in (kernel(x, x), kernel(y, y)))"),
+    "gap": (
         "z = torch.cat([x, y]).sort().values; gap = ((x <= z[:, None]).double().mean(1)"
         " - (y <= z[:, None]).double().mean(1))[:-1]"
     ),
-    "{sum}": (
+    "sum": (
         "sum(math.comb(m, k) * theta_star**k * (1 - theta_star) ** (m - k)"
         " * (1 if k / m < theta else -1) for k in range(m + 1))"
     ),
@@ -657,19 +659,17 @@ _IN = {
 }
 
 
-def right(task: str) -> list[str]:
-    return [dedent(code) for code in RIGHT[task]]
+right = partial(dedented, RIGHT)
 
 
 def wrong(task: str) -> list[tuple[str, str]]:
     """Wrong answers as whole cells, with the part of the sentence each must get."""
-    if task not in WRONG:  # a task of several functions: all that is wrong with any of them
-        return [answer for key in WRONG if key.split("-")[0] == task for answer in wrong(key)]
+    if task not in WRONG:  # a task of several functions
+        return of_each_function(WRONG, task, wrong)
     name, _, signature = task.partition("-")
     others = right(name)[0]
     cells = []
     for body, sentence in WRONG[task]:
-        for short, long in {**_SHORT, "{in}": _IN.get(name, "")}.items():
-            body = body.replace(short, long)
+        body = filled(body, {**_SHORT, "in": _IN.get(name, "")})
         cells.append((f"{others}\ndef {signature}:\n    {body}\n", sentence))
     return cells

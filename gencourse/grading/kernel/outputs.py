@@ -8,7 +8,7 @@ import codecs
 import re
 from typing import Any
 
-__all__ = ["Outputs"]
+__all__ = ["Outputs", "last_state", "png_of"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ERROR_LINES = 60
@@ -97,7 +97,7 @@ class Outputs:
         outputs = []
         for entry in self.entries:
             if entry["output_type"] == "stream":
-                text = _last_state("".join(entry["parts"]))
+                text = last_state("".join(entry["parts"]))
                 entry = {"output_type": "stream", "name": entry["name"], "text": _clean(text)}
             outputs.append(entry)
         return tuple(outputs)
@@ -108,8 +108,8 @@ class Outputs:
         return _clean("".join(part for each in parts for part in each)[:most])
 
 
-def _last_state(text: str) -> str:
-    """A progress bar writes over its own line; keep what a reader would see in the end."""
+def last_state(text: str) -> str:
+    """Return what a reader would see in the end: a progress bar writes over its own line."""
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
@@ -147,11 +147,15 @@ def _bundle(data: Any) -> dict[str, str]:
     text, image = data.get("text/plain"), data.get("image/png")
     if isinstance(text, str):
         bundle["text/plain"] = _clean(text)
-    if isinstance(image, str):
-        try:
-            png = base64.b64decode(image, validate=False)
-        except (binascii.Error, ValueError):
-            png = b""
-        if png.startswith(_PNG):
-            bundle["image/png"] = base64.b64encode(png).decode()
+    if isinstance(image, str) and (png := png_of(image)):
+        bundle["image/png"] = png
     return bundle
+
+
+def png_of(encoded: str) -> str | None:
+    """Return base64 as base64 again, with nothing else in it; None if it is no PNG."""
+    try:
+        content = base64.b64decode(encoded)
+    except (binascii.Error, ValueError):
+        return None
+    return base64.b64encode(content).decode() if content.startswith(_PNG) else None

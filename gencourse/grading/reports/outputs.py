@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nbformat import NotebookNode
 
+from gencourse.grading.kernel.outputs import last_state, png_of
+
 __all__ = ["Line", "Shown", "shown_outputs"]
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_PNG = b"\x89PNG\r\n\x1a\n"
 # Of one cell. A page stays one that a phone can open.
 _MOST_TEXT = 20_000
 _MOST_OF_ERROR = 8_000
@@ -92,25 +91,14 @@ def _shown(output: NotebookNode) -> Shown | None:
         trace = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
         return Shown("error", _plain(trace))
     data = output.get("data", {})
-    if "image/png" in data and (picture := _png(data["image/png"])):
+    if "image/png" in data and (picture := png_of(data["image/png"])):
         return Shown("png", picture)
     return Shown("text", _plain(data["text/plain"])) if "text/plain" in data else None
 
 
 def _plain(text: str) -> str:
     """Return text as a terminal leaves it: no colours, and of a progress bar the last state."""
-    text = _ANSI.sub("", text).replace("\r\n", "\n")
-    text = "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-    return _CONTROL.sub("", text)
-
-
-def _png(encoded: str) -> str | None:
-    """Return base64 again, if it is a PNG."""
-    try:
-        content = base64.b64decode(encoded)
-    except (binascii.Error, ValueError):
-        return None
-    return base64.b64encode(content).decode() if content.startswith(_PNG) else None
+    return _CONTROL.sub("", last_state(_ANSI.sub("", text).replace("\r\n", "\n")))
 
 
 def _line(text: str) -> Line:

@@ -90,7 +90,7 @@ def examine(isolation: Isolation, checks: Sequence[str] = tuple(CHECKS)) -> list
         assert other is not None
         with other:
             targets["pids"] += [other.pid, server.pid]
-            targets["secrets"] += map(str, Path(server.place).glob("*/work/hand-in-of-another.txt"))
+            targets["secrets"] += map(str, Path(server.place).rglob("hand-in-of-another.txt"))
             together = [a for name in checks for a in CHECKS[name] if a not in _FATAL]
             reached = _ask(server, together, targets)[1]
             for name in checks:
