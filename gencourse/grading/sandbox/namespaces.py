@@ -76,8 +76,10 @@ def build_root(
     # Files in memory cost an inode each, too.
     room = f"size={disk_mb}m,nr_inodes={max(4096, 64 * disk_mb)},mode=755"
     linux.mount("tmpfs", str(disk), "tmpfs", quiet, room)
-    for name, target in (("tmp", "tmp"), ("shm", "dev/shm"), ("home", HOME[1:])):
-        (disk / name).mkdir()
+    # Python may lie beneath /var/tmp: a link there would lead what is shown out of this root.
+    places = (("tmp", "tmp"), ("tmp", "var/tmp"), ("shm", "dev/shm"), ("home", HOME[1:]))
+    for name, target in places:
+        (disk / name).mkdir(exist_ok=True)
         (root / target).mkdir(parents=True)
         linux.mount(str(disk / name), str(root / target), None, linux.BIND)
     write_files(root / WORK[1:], files)
@@ -86,8 +88,6 @@ def build_root(
             give(root / target, owner)
     linux.unmount(str(disk))  # it stays where it is shown
     disk.rmdir()
-    (root / "var").mkdir()
-    (root / "var/tmp").symlink_to("/tmp")
     for path in readable:
         _bind(path, root)
     for path in paths.DEVICES:
@@ -130,6 +130,9 @@ def _bind(path: str, root: Path, *, writable: bool = False) -> None:
     if not os.path.lexists(path):
         return
     target = root / path.lstrip("/")
+    # A link shown before may lead out of the root, where nothing may be made.
+    if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(root)):
+        raise OSError(f"{path} can't be shown: on the way there is a link out of the sandbox")
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.path.islink(path) and not os.path.lexists(target):
         real = os.path.realpath(path)
