@@ -63,7 +63,7 @@ def test_a_library_may_lie_where_everyone_writes(top: str, tmp_path: Path) -> No
         seen = seen_from_within(shown, tmp_path)
         assert seen == ["read me", "x", "Read-only file system"]
         assert not (shown / "new").exists()
-        # What was made within is not on this machine: neither its files nor the way to what is shown.
+        # What was made within is not on this machine, nor is the way to what is shown.
         name = Path(folder).name
         assert not Path("/tmp", f"mine-{name}").exists()
         assert not Path("/var/tmp", f"mine-{name}").exists()
