@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import warnings
 from dataclasses import dataclass
@@ -47,10 +48,22 @@ def parsed(source: str) -> ast.Module | None:
         plain = _CELL_MAGIC.sub("", source)
         for text in (source, plain, _MAGIC.sub(r"\1pass", plain)):
             try:
-                return ast.parse(text)
+                return _tree(text)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
     return None
+
+
+def _tree(text: str) -> ast.Module:
+    """Parse a text, again if another thread parsed one meanwhile.
+
+    Before Python 3.11.9 and 3.12.3 all threads share the count of how deep the parser is, and it
+    raises ``SystemError`` when it finds it changed (CPython's issue 106905).
+    """
+    for _ in range(9):
+        with contextlib.suppress(SystemError):
+            return ast.parse(text)
+    return ast.parse(text)
 
 
 _Defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
