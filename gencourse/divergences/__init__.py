@@ -27,6 +27,7 @@ from gencourse.divergences.gaussian import (
 )
 from gencourse.divergences.gradient_flow import flow_velocity, step_weight
 from gencourse.divergences.line import Distances, distances, parallel_lines
+from gencourse.divergences.nearest import NearestGaussian, nearest_gaussian
 from gencourse.divergences.table import F_DIVERGENCES, get
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "DensityRatio",
     "Distances",
     "FDivergence",
+    "NearestGaussian",
     "density_ratio",
     "distances",
     "divergence_on_a_line",
@@ -47,6 +49,7 @@ __all__ = [
     "kl_between_samples",
     "logistic_loss",
     "monte_carlo",
+    "nearest_gaussian",
     "parallel_lines",
     "step_weight",
     "variational_bound",
