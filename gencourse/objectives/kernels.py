@@ -11,16 +11,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gencourse.metrics.kernels import rational_quadratic, rbf
+from gencourse.metrics.kernels import rational_quadratic
 from gencourse.objectives.base import Regulariser, Turn
 from gencourse.objectives.penalties import gradient_in
 
 __all__ = [
     "ScaledKernel",
+    "bounded_kernel",
     "critic_loss",
-    "gaussian_critic_loss",
-    "gaussian_generator_loss",
     "generator_loss",
+    "scaled_critic_loss",
+    "scaled_generator_loss",
     "unbiased_mmd2",
     "witness",
 ]
@@ -57,14 +58,24 @@ def witness(h: Tensor, turn: Turn) -> Tensor:
     return kernel(h, turn.at_real).mean(1) - kernel(h, turn.at_fake).mean(1)
 
 
-def gaussian_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """-MMD² with the Gaussian kernel of bandwidth 1."""
-    return -unbiased_mmd2(rbf(real, real), rbf(fake, fake), rbf(real, fake))
+def bounded_kernel(x: Tensor, y: Tensor) -> Tensor:
+    """k(x, y) = (1 + ‖x - y‖²)^-½, so that k(x, x) = 1, and ∂ᵢ∂′ᵢk(x, x) = 1 for each i.
+
+    Two sets of features that lie far apart still attract each other, as they would not under a
+    Gaussian, whose slope dies out with its tail.
+    """
+    return rational_quadratic(x, y, (0.5,))
 
 
-def gaussian_generator_loss(fake: Tensor, real: Tensor) -> Tensor:
-    """MMD² with the Gaussian kernel of bandwidth 1."""
-    return -gaussian_critic_loss(real, fake)
+def scaled_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """-MMD² with the bounded kernel, which :class:`ScaledKernel` divides."""
+    k = bounded_kernel
+    return -unbiased_mmd2(k(real, real), k(fake, fake), k(real, fake))
+
+
+def scaled_generator_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """MMD² with the bounded kernel."""
+    return -scaled_critic_loss(real, fake)
 
 
 class ScaledKernel(Regulariser):
@@ -75,7 +86,7 @@ class ScaledKernel(Regulariser):
         \mathrm{SMMD}^2 = \mathrm{MMD}^2 \Big/ \Big( \lambda + \mathbb{E}_p\, k(h, h)
             + \mathbb{E}_p \sum_i \partial_i \partial'_i k(h(x), h(x')) \big|_{x'=x} \Big),
 
-    which for the Gaussian kernel of bandwidth 1 is :math:`\lambda + 1 + E \|\nabla h(x)\|_F^2`.
+    which for :func:`bounded_kernel` is :math:`\lambda + 1 + E \|\nabla h(x)\|_F^2`.
     Test functions are then bounded, on the average over the data, together with their slopes.
     """
 

@@ -164,6 +164,18 @@ def test_the_witness_is_how_mmd_changes() -> None:
     torch.testing.assert_close(slope, -2 / 6 * witness_slope, rtol=1e-7, atol=1e-9)
 
 
+def test_the_bounded_kernel_is_one_and_as_steep_as_its_scale_says() -> None:
+    """k(x, x) = 1 and ∂ᵢ∂′ᵢk(x, x) = 1: what the denominator 1 + E‖∇h‖² takes for granted.
+
+    As k depends on r = ‖x - y‖ alone, the latter says k = 1 - r²/2 + O(r⁴).
+    """
+    x, step = normal(1, 3), 1e-3 * normal(50, 3, seed=1)
+    r2 = step.square().sum(1)
+    k = kernels.bounded_kernel(x, x + step)[0]
+    torch.testing.assert_close((1 - k) / (r2 / 2), torch.ones_like(k), rtol=1e-4, atol=0)
+    assert kernels.bounded_kernel(x, x).item() == 1
+
+
 def test_the_scale_is_the_jacobian_of_the_features() -> None:
     """λ + 1 + E‖∇h‖²_F, against torch.func: exact for one feature, on average for several."""
     x, y = normal(10, 3), normal(10, 3, seed=1)
