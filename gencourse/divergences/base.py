@@ -42,6 +42,8 @@ class FDivergence:
         f(u) in LaTeX.
     conjugate_formula : str
         f*(t) in LaTeX.
+    f_second_formula, activation_formula, critic_formula : str
+        f″(u), g(v) and T* = f′(u) in LaTeX.
     f_second : callable
         f″(u), which drives variational gradient flow (deck A).
     conjugate : callable
@@ -64,6 +66,9 @@ class FDivergence:
     title: str
     formula: str
     conjugate_formula: str
+    f_second_formula: str
+    activation_formula: str
+    critic_formula: str
     generator: Function
     f_second: Function
     conjugate: Function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -46,6 +47,45 @@ def interior(name: str) -> Tensor:
     low, high = max(low, -6.0), min(high, 4.0)
     width = high - low
     return torch.linspace(low + 0.02 * width, high - 0.02 * width, 25, dtype=torch.float64)
+
+
+def read(latex: str, variable: str, at: Tensor) -> Tensor:
+    """Evaluate a formula of the table as it is printed, where it has one case."""
+    text = latex
+    for tex, python in (
+        (r"\tfrac12", "0.5*"), (r"\tfrac{u+1}{2}", "((u+1)/2)"), (r"\sqrt{1 - t}", "sqrt(1-t)"),
+        (r"\sqrt u", "sqrt(u)"), (r"\log u", "log(u)"), (r"\log 2", "log(2)"),
+        (r"\tanh v", "tanh(v)"), (r"\operatorname{sign}", "sign"), (r"\log", "log"),
+        ("{", "("), ("}", ")"), (r"\;", ""), ("^", "**"), ("|u - 1|", "abs(u-1)"),
+        ("e**", "e**"), ("t/4", "t/4"), (r"\ ", ""), (r"\,", ""),
+    ):  # fmt: skip
+        text = text.replace(tex, python)
+    text = re.sub(r"(?<=[\d)])\s*(?=log|sqrt)|(?<=[\du)])(?=\()|(?<=u) (?=log)", "*", text)
+    names = {
+        variable: at,
+        "e": math.e,
+        "log": lambda x: torch.as_tensor(x, dtype=torch.float64).log(),
+        "sqrt": torch.sqrt,
+        "tanh": torch.tanh,
+        "sign": torch.sign,
+        "abs": abs,
+    }
+    result = eval(re.sub(r"\*+\s*$", "", text), {"__builtins__": {}}, names)
+    return torch.as_tensor(result, dtype=torch.float64).expand(at.shape)
+
+
+@EVERY
+def test_formulas_say_what_the_functions_compute(name: str) -> None:
+    D = F_DIVERGENCES[name]
+    u = RATIOS[RATIOS != 1]
+    torch.testing.assert_close(read(D.formula, "u", u), D.f(u))
+    second = D.f_second_formula.split(r"\;")[0]  # of total variation: everywhere but at 1
+    torch.testing.assert_close(read(second, "u", u), D.f_second(u))
+    torch.testing.assert_close(read(D.critic_formula, "u", u), D.optimal_critic(u))
+    torch.testing.assert_close(read(D.activation_formula, "v", V), D.activation(V))
+    if name not in ("pearson", "logd", "tv", "jeffreys"):  # by cases, or an equation
+        t = interior(name)
+        torch.testing.assert_close(read(D.conjugate_formula, "t", t), D.conjugate(t))
 
 
 def test_the_names_of_the_course() -> None:
