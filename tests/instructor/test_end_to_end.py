@@ -32,7 +32,7 @@ def optimal_discriminator(log_p, log_q):
 def write_hand_ins(folder: Path) -> None:
     """Six hand-ins: five notebooks and a file that is none."""
     perfect = answers("ps5")
-    otherwise = {f"task{i}": right(f"task{i}")[-1] for i in range(1, 8)}
+    otherwise = {f"task{i}": right(f"task{i}")[-1] for i in (*range(1, 8), *range(9, 13))}
     noise = "import sys, warnings\nwarnings.warn('careful')\nprint('progress', file=sys.stderr)\n"
     notebooks = {
         "perfect": perfect,
@@ -47,8 +47,8 @@ def write_hand_ins(folder: Path) -> None:
     (folder / "broken_ps5.ipynb").write_text("<html>Please log in to download.</html>")
 
 
-# Without the 12 points of the written answer, which waits for a marker; the blank one needs none.
-EXPECTED = {"perfect": 88, "one-wrong": 76, "blank": 0, "raises": 68, "different": 88}
+# Without the 11 points of the written answers, which wait for a marker; the blank one needs none.
+EXPECTED = {"perfect": 89, "one-wrong": 81, "blank": 0, "raises": 75, "different": 89}
 
 
 def run(course: Path, environment: dict[str, str], *command: str) -> subprocess.CompletedProcess:
@@ -110,21 +110,22 @@ def test_stock_nbgrader_commands(course: Path, own_jupyter: dict[str, str]) -> N
     assert table["broken"]["score"] == ""
     assert table["broken"]["status"] == "needs review"
 
-    # The marker gives the written answer 10 points.
+    # The marker gives the written answers 5 points each.
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-        written = gradebook.find_grade("task8", "ps5", "ps5", "perfect")
-        written.manual_score, written.needs_manual_grade = 10, False
+        for task in ("task8", "task13"):
+            written = gradebook.find_grade(task, "ps5", "ps5", "perfect")
+            written.manual_score, written.needs_manual_grade = 5, False
         gradebook.db.commit()
     nbgrader("export", "--to", "again.csv")
     again = rows(course / "again.csv")["perfect"]
-    assert (float(again["score"]), again["status"]) == (98, "graded")
+    assert (float(again["score"]), again["status"]) == (99, "graded")
 
     pages = {s: read_page(course / "feedback" / s / "ps5" / "ps5.html") for s in EXPECTED}
     assert "Take the mean over each batch, not the sum." in pages["one-wrong"]
     assert "Your code raised RuntimeError: The size of tensor a" in pages["raises"]
     assert 'raise RuntimeError("The size of tensor a' in pages["raises"]  # on which line of theirs
     assert "saturating_gradient is not defined. Run the cell" in pages["raises"]
-    assert pages["blank"].count("Not attempted yet.") >= 14
+    assert pages["blank"].count("Not attempted yet.") >= 22
     assert "to be graded by hand" in pages["different"]
     assert "Skipped while grading: training." in pages["perfect"]
     secrets = hidden_lines()
@@ -205,7 +206,7 @@ def test_files_as_learning_platforms_give_them(course: Path, tmp_path: Path) -> 
     # "twice_ps5 (1)" comes before "twice_ps5." in the order of names, so the blank one counts.
     for student in ("in-folder", "careless", "twice"):
         assert (by_name[student].status, by_name[student].score) == (batch.GRADED, 0), student
-    assert by_name["stripped"].score == 88
+    assert by_name["stripped"].score == 89
     notes = {hand_in.student: hand_in.note for hand_in in found.needs_review}
     expected = {
         "twice_ps5.ipynb": "second file",
