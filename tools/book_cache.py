@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import math
 import os
 import shutil
 import sys
@@ -29,6 +31,8 @@ __all__ = [
     "execute",
     "files_under",
     "forget",
+    "longest_first",
+    "seconds_file",
 ]
 
 _IGNORED = {"__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache"}
@@ -71,10 +75,51 @@ def cache_folder(root: Path) -> Path:
     return root / "_build" / ".jupyter_cache" / environment_key(root)
 
 
+def seconds_file(root: Path) -> Path:
+    """Return the file that remembers how long each chapter took, in whatever state."""
+    return root / "_build" / ".jupyter_cache" / "seconds.json"
+
+
+def longest_first(root: Path, chapters: Iterable[Path]) -> list[Path]:
+    """Order chapters so that kernels side by side end together.
+
+    A long chapter begun last would leave all other processors idle. How long one takes is known
+    from when it was last executed; chapters that never were come first, those with the most code
+    before the others.
+    """
+    remembered = _remembered(root)
+
+    def cost(path: Path) -> tuple[float, int]:
+        return remembered.get(_name(root, path), math.inf), path.stat().st_size
+
+    return sorted(chapters, key=cost, reverse=True)
+
+
+def _remembered(root: Path) -> dict[str, float]:
+    try:
+        found = json.loads(seconds_file(root).read_text(encoding="utf-8"))
+        return {str(name): float(value) for name, value in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # the order is a matter of speed alone
+
+
+def _remember(root: Path, seconds: dict[Path, float]) -> None:
+    """Note how long chapters took."""
+    known = _remembered(root) | {_name(root, p): round(s, 1) for p, s in seconds.items()}
+    temporary = seconds_file(root).with_suffix(".tmp")
+    temporary.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
+    os.replace(temporary, seconds_file(root))
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
 def forget(root: Path) -> list[Path]:
     """Remove the folders of earlier states, and return them."""
     current = cache_folder(root)
-    stale = [p for p in sorted(current.parent.glob("*")) if p != current]
+    kept = {current, seconds_file(root)}
+    stale = [p for p in sorted(current.parent.glob("*")) if p not in kept]
     for path in stale:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return stale
@@ -96,7 +141,7 @@ def execute(
     cell_seconds: float,
     chapter_seconds: float,
 ) -> tuple[dict[Path, float], list[Failure]]:
-    """Execute the chapters that the cache does not hold yet, ``jobs`` at a time.
+    """Execute the chapters that the cache does not hold yet, ``jobs`` at a time, longest first.
 
     Parameters
     ----------
@@ -124,7 +169,7 @@ def execute(
     folder.mkdir(parents=True, exist_ok=True)
     cache = get_cache(str(folder))
     missing: list[tuple[Path, Any]] = []
-    for path in chapters:
+    for path in longest_first(root, chapters):
         notebook = nbformat.read(path, 4)
         try:
             cache.match_cache_notebook(notebook)
@@ -154,6 +199,8 @@ def execute(
         await asyncio.gather(*(one(path, notebook, slots) for path, notebook in missing))
 
     asyncio.run(everything())
+    if seconds:
+        _remember(root, seconds)
     return seconds, failures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -66,6 +67,35 @@ class TestKeys:
         assert new.exists()
 
 
+class TestOrder:
+    def test_unknown_chapters_come_first_then_the_longest(self, tree: Path) -> None:
+        names = ("short", "long", "new", "new_and_larger")
+        chapters = {n: notebook(tree / "book" / f"{n}.ipynb", "x = 1") for n in names}
+        notebook(chapters["new_and_larger"], *["x = 1"] * 9)
+        remembered = book_cache.seconds_file(tree)
+        remembered.parent.mkdir(parents=True)
+        remembered.write_text('{"book/short.ipynb": 3, "book/long.ipynb": 70.5}')
+        order = book_cache.longest_first(tree, chapters.values())
+        assert [p.stem for p in order] == ["new_and_larger", "new", "long", "short"]
+
+    @pytest.mark.parametrize(
+        "content", ["", "[]", '{"book/a.ipynb": "long"}', '{"book/a.ipynb": {}}']
+    )
+    def test_a_damaged_memory_is_no_memory(self, tree: Path, content: str) -> None:
+        remembered = book_cache.seconds_file(tree)
+        remembered.parent.mkdir(parents=True)
+        remembered.write_text(content)
+        path = notebook(tree / "book" / "a.ipynb", "x = 1")
+        assert book_cache.longest_first(tree, [path]) == [path]
+
+    def test_forgetting_earlier_states_keeps_the_memory(self, tree: Path) -> None:
+        remembered = book_cache.seconds_file(tree)
+        remembered.parent.mkdir(parents=True)
+        remembered.write_text("{}")
+        assert book_cache.forget(tree) == []
+        assert remembered.exists()
+
+
 class TestExecution:
     @pytest.mark.slow
     def test_each_chapter_once_and_again_when_the_library_changes(self, tree: Path) -> None:
@@ -77,6 +107,10 @@ class TestExecution:
         seconds, failures = book_cache.execute(tree, chapters, **limits)
         assert not failures
         assert set(seconds) == set(chapters)
+        assert set(json.loads(book_cache.seconds_file(tree).read_text())) == {
+            "book/one.ipynb",
+            "book/two.ipynb",
+        }
         assert not (tree / "book" / "here").exists()
         assert not nbformat.read(chapters[0], 4).cells[1].outputs  # the source stays as it was
 
