@@ -21,6 +21,10 @@ export OMP_NUM_THREADS ?= 1
 book: $(STAMP)  ## Execute the chapters and build the site into _build/html
 	$(BIN)/python tools/build_book.py
 
+.PHONY: pdf
+pdf: book  ## Print each chapter into a PDF beside its page (needs Chromium)
+	$(BIN)/python tools/print_chapters.py
+
 .PHONY: test
 test: $(STAMP)  ## Run the whole test suite (ARGS="-k name" to choose)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)

@@ -41,6 +41,8 @@ INPUTS = (
     "pyproject.toml",
     "tools/book_cache.py",
     "tools/build_book.py",
+    "tools/site_pages.py",
+    "tools/social_card.py",
     "tools/sphinx_site.py",
 )
 # One thread per kernel: two that want all cores each are several times slower than one after

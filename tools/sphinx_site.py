@@ -6,6 +6,8 @@ A local Sphinx extension, named in ``_config.yml``. It
   leave in its pages, and the badge that a notebook loads from Colab;
 - derives the address of the published site from ``repository.url``, the one place where the
   course says where it lives;
+- finishes the pages with ``tools/site_pages.py``, and tells those who share a link to one what it
+  is about and where its picture lies;
 - gives Sphinx the cache of executed chapters that belongs to the present library;
 - offers the role ``colab`` for a button that opens a notebook, and the directives ``api`` and
   ``command-help`` for the reference of a module and of the command line.
@@ -14,7 +16,9 @@ A local Sphinx extension, named in ``_config.yml``. It
 from __future__ import annotations
 
 import hashlib
+import html
 import importlib.util
+import re
 import shutil
 import sys
 from importlib import import_module
@@ -40,6 +44,8 @@ import gencourse
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from book_cache import cache_folder
+from site_pages import CARDS, finish
+from social_card import SIZE
 
 __all__ = ["pages_address", "setup"]
 
@@ -93,6 +99,27 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
         else:
             (target / part).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / part, target / part)
+
+
+def finish_site(app: Sphinx, exception: Exception | None) -> None:
+    """Make the finished pages lighter and easier to find, also by those who do not see them."""
+    if exception is None and app.builder.name == "html":
+        finish(Path(app.outdir), app.config.html_baseurl, app.env.found_docs - {"index"})
+
+
+def introduce(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Name the card of a page, and its own description instead of its first sentences."""
+    if page not in app.env.found_docs:
+        return
+    described = re.search(r'<meta content="([^"]*)" name="description"', context["metatags"])
+    context["meta"] = {
+        **(context["meta"] or {}),
+        "og:image": f"{app.config.html_baseurl}{CARDS}/{page}.png",
+        "og:image:width": str(SIZE[0]),
+        "og:image:height": str(SIZE[1]),
+    }
+    if described is not None:
+        context["meta"]["og:description"] = html.unescape(described[1])
 
 
 def pages_address(repository: str) -> str:
@@ -280,5 +307,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", configure, priority=900)
     # After the theme has listed the scripts of the page.
     app.connect("html-page-context", drop_thebe, priority=900)
+    # Before opengraph writes its tags.
+    app.connect("html-page-context", introduce, priority=400)
     app.connect("build-finished", copy_mathjax)
+    # After every other extension has copied its files.
+    app.connect("build-finished", finish_site, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 from build_book import chapters
+from fontTools.ttLib import TTFont
 from leaks import find_leaks
+from PIL import Image
+from site_pages import pages_of
+from social_card import draw_card
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 
@@ -28,6 +34,7 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.anchors: set[str] = set()
         self.description: str | None = None
+        self.shared: dict[str, str] = {}
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -44,6 +51,8 @@ class Page(HTMLParser):
             self.links.append(values["href"])
         if tag == "meta" and values.get("name") == "description":
             self.description = values["content"]
+        if tag == "meta" and values.get("property", "").startswith("og:"):
+            self.shared[values["property"]] = values["content"]
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +106,70 @@ def test_every_link_within_the_site_leads_somewhere(site: Path, pages: dict[Path
 
 
 def test_every_page_of_the_book_has_a_description(site: Path) -> None:
-    toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
-    names = [line.split(":")[1].strip() for line in toc.splitlines() if "book/" in line]
-    assert len(names) > 10
-    without = [name for name in names if not Page(site / f"{name}.html").description]
+    assert len(listed()) > 10
+    without = [name for name in listed() if not Page(site / f"{name}.html").description]
     assert not without
+
+
+def listed() -> list[str]:
+    """Return the names of the pages in ``_toc.yml``."""
+    lines = (ROOT / "_toc.yml").read_text(encoding="utf-8").splitlines()
+    return [line.split(":")[1].strip() for line in lines if ": book/" in line]
+
+
+def test_search_engines_find_every_page_of_the_book(site: Path) -> None:
+    tree = ElementTree.parse(site / "sitemap.xml")
+    places = [e.text or "" for e in tree.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
+    assert len(places) == len(set(places))
+    address = "https://gencourse.github.io/gencourse/"
+    assert {place.removeprefix(address) for place in places} == {f"{n}.html" for n in listed()}
+    for name in listed():
+        text = (site / f"{name}.html").read_text(encoding="utf-8")
+        assert f'<link rel="canonical" href="{address}{name}.html"' in text
+        assert '<html lang="en"' in text
+
+
+def test_a_link_that_is_shared_shows_a_card(site: Path) -> None:
+    address = "https://gencourse.github.io/gencourse/"
+    cards = set()
+    for name in listed():
+        tags = Page(site / f"{name}.html").shared
+        card = site / tags["og:image"].removeprefix(address)
+        with Image.open(card) as image:
+            assert image.size == (1200, 630)
+            # Something is written on it.
+            assert len(image.convert("L").getcolors(256) or ()) > 10
+        assert card.stat().st_size < 150_000
+        cards.add(card.read_bytes())
+        assert tags["og:description"] == Page(site / f"{name}.html").description
+        assert tags["og:url"] == f"{address}{name}.html"
+    assert len(cards) == len(listed())
+
+
+def test_a_card_is_the_same_on_every_build(site: Path, tmp_path: Path) -> None:
+    for name in ("book/gan", "book/index"):
+        draw_card(site, site / f"{name}.html", tmp_path / "card.png")
+        again = (tmp_path / "card.png").read_bytes()
+        assert again == (site / "_images" / "cards" / f"{name}.png").read_bytes()
+
+
+def test_icons_are_a_few_glyphs_and_all_of_them_are_there(site: Path) -> None:
+    static = site / "_static"
+    rules = (static / "styles" / "pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    glyphs: set[int] = set()
+    for font in (static / "vendor" / "fontawesome" / "webfonts").iterdir():
+        assert font.stat().st_size < 10_000
+        glyphs |= set(TTFont(font).getBestCmap())
+    for page in pages_of(site):
+        text = page.read_text(encoding="utf-8")
+        assert "fontawesome.js" not in text
+        for icon in set(
+            re.findall(r"\bfa-[a-z][\w-]*", " ".join(re.findall(r'class="([^"]*)"', text)))
+        ):
+            code = re.search(rf'\.{icon}:before[^{{]*{{content:"\\([0-9a-f]+)"', rules)
+            if icon not in {"fa-solid", "fa-brands", "fa-regular", "fa-lg", "fa-fw"}:
+                assert code is not None, f"{page.name} shows {icon}, for which there is no glyph"
+                assert int(code[1], 16) in glyphs
 
 
 def test_links_to_colab_and_to_files_follow_the_configuration(pages: dict[Path, Page]) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 import yaml
+from visits import Opener, audit, files_behind, visit, weight
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("site")]
 
 ROOT = Path(__file__).resolve().parents[2]
-Opener = Callable[..., AbstractContextManager[Any]]
+WIDTHS = (1280, 375)
+# What a page may take on its way to the reader, everything included, without and with things to
+# play with.
+MEGABYTE = 1e6
+LIGHT, WITH_DEMOS = 1.5 * MEGABYTE, 2.5 * MEGABYTE
+# A long page, one with code and tables, and those that belong to no chapter: in the dark too.
+IN_THE_DARK = ("book/index", "book/gan", "book/reference/models", "book/assignments", "search")
 
 
 def listed() -> list[str]:
@@ -30,70 +37,153 @@ PAGES = listed()
 CHAPTERS = [name for name in PAGES if written_as(name)]
 
 
-@pytest.mark.parametrize("width", [1280, 375])
+# The tests of a page stand together, so that one visit at each width serves them all, and a
+# failure says what is wrong with which page.
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole_and_fits(opened: Opener, name: str, width: int) -> None:
-    with opened(f"{name}.html", width=width) as page:
-        assert page.locator(".bd-article h1").count() == 1
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.locator("mjx-merror").count() == 0
-        # What Sphinx marked as mathematics is typeset, every piece of it.
-        assert (
-            page.locator(".math").count()
-            == page.locator(".math mjx-container, mjx-container .math").count()
-        )
-        for image in page.locator("main img").all():
-            assert (image.get_attribute("alt") or "").strip(), image.get_attribute("src")
-            assert image.evaluate("i => i.complete && i.naturalWidth > 0")
+    notes = visit(opened, name, width).notes
+    assert notes["headings"] == 1
+    assert notes["scroll_width"] <= width
+    assert notes["errors"] == []
+    # What Sphinx marked as mathematics is typeset, every piece of it.
+    assert notes["formulas"] == notes["typeset"]
+    assert notes["dollars"] == []
+    assert notes["cut_off"] == []
+    assert [image for image in notes["images"] if not (image["alt"] and image["drawn"])] == []
+    assert all(notes["demos"]), "an iframe without a title"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
+def test_nothing_bars_the_way_of_a_reader(opened: Opener, name: str, width: int) -> None:
+    """Of what axe-core finds, nothing is serious or critical: WCAG 2 A and AA, and habits."""
+    assert barriers(visit(opened, name, width).violations) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_light(opened: Opener, site: Path, name: str) -> None:
+    seen = visit(opened, name, WIDTHS[0])
+    weights = {path: weight(path) for path in files_behind(seen.loaded, site)}
+    heaviest = sorted(weights.items(), key=lambda item: -item[1])[:6]
+    assert sum(weights.values()) <= (WITH_DEMOS if seen.notes["demos"] else LIGHT), heaviest
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_has_equations_figures_and_its_colab_button(opened: Opener, name: str) -> None:
     repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
     owner_and_name = repository["url"].removeprefix("https://github.com/")
-    with opened(f"{name}.html") as page:
-        assert page.locator("mjx-container").count() >= 10
-        assert page.locator("main img").count() >= 3
-        buttons = page.locator(".header-article-items a[href*='colab.research.google.com']")
-        assert [b.get_attribute("href") for b in buttons.all()] == [
-            f"https://colab.research.google.com/github/{owner_and_name}/blob/"
-            f"{repository['branch']}/{name}.ipynb"
-        ]
+    notes = visit(opened, name, WIDTHS[0]).notes
+    assert notes["typeset"] >= 10
+    assert len(notes["images"]) >= 3
+    # Numbers given by hand are each given once.
+    assert all(notes["numbers"])
+    assert len(notes["numbers"]) == len(set(notes["numbers"]))
+    assert notes["colab"] == [
+        f"https://colab.research.google.com/github/{owner_and_name}/blob/"
+        f"{repository['branch']}/{name}.ipynb"
+    ]
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_mathematics_is_typeset_and_can_be_read_on_a_phone(opened: Opener, name: str) -> None:
-    with opened(f"{name}.html", width=375) as page:
-        # A dollar sign in the text is a formula that was not recognised as one.
-        unrecognised = page.evaluate(
+def barriers(violations: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        f"{v['impact']} {v['rule']}: {node}"
+        for v in violations
+        if v["impact"] in {"serious", "critical"}
+        for node in v["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", IN_THE_DARK)
+def test_nor_does_it_in_the_dark(opened: Opener, name: str) -> None:
+    with opened(f"{name}.html", dark=True) as page:
+        assert barriers(audit(page)) == []
+
+
+def test_a_barrier_would_be_found(opened: Opener) -> None:
+    """In the page itself, in the colour of one word, and within a demonstration."""
+    spoil = """() => {
+      document.querySelector("main img").removeAttribute("alt");
+      document.querySelector("main p").innerHTML += "<b style='color: #999'>pale</b>";
+      const frame = document.createElement("iframe");
+      frame.title = "A demonstration";
+      frame.srcdoc = "<html lang=en><title>x</title><main><h1>x</h1><input type=range></main>";
+      document.querySelector("main p").after(frame);
+      return new Promise((go) => frame.addEventListener("load", go));
+    }"""
+    with opened("book/index.html") as page:
+        page.evaluate(spoil)
+        found = " ".join(barriers(audit(page)))
+    assert "image-alt" in found
+    assert "color-contrast" in found
+    assert "label: iframe" in found
+
+
+def focused(page: Any) -> dict[str, Any]:
+    """Return what the keyboard is at: its text or name, and whether a frame is drawn around it."""
+    return dict(
+        page.evaluate(
             """() => {
-              const page = document.querySelector('.bd-article').cloneNode(true);
-              page.querySelectorAll('pre, code, mjx-container, script').forEach(e => e.remove());
-              return page.innerText.split('\\n').filter(line => line.includes('$'));
+              const e = document.activeElement, style = getComputedStyle(e);
+              return {
+                text: (e.getAttribute("aria-label") || e.innerText || e.title || "").trim(),
+                href: e.getAttribute("href"),
+                seen: style.outlineStyle !== "none" || style.boxShadow !== "none",
+              };
             }"""
         )
-        assert unrecognised == []
-        # A wide equation begins where its line begins: what lies left of that
-        # cannot be scrolled to.
-        hidden = page.evaluate(
-            """() => [...document.querySelectorAll('div.math mjx-container')].filter(e => {
-              const line = e.closest('div.math').getBoundingClientRect().left;
-              return [...e.querySelectorAll('mjx-c')].some(
-                c => c.getBoundingClientRect().left < line - 1);
-            }).map(e => e.textContent)"""
+    )
+
+
+def test_a_chapter_can_be_read_by_keyboard_alone(opened: Opener) -> None:
+    with opened("book/gan.html", width=375) as page:
+        page.keyboard.press("Tab")
+        assert focused(page)["text"] == "Skip to main content"
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert focused(page)["seen"]
+        # A wide formula is scrolled by the arrow keys.
+        wide = page.locator("div.math[tabindex='0']").first
+        wide.focus()
+        assert focused(page)["text"] == "Formula, scrolls sideways"
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.activeElement.scrollLeft > 0")
+        # A solution is unfolded by Enter.
+        solution = page.locator("main details summary", has_text="Solution").first
+        solution.focus()
+        page.keyboard.press("Enter")
+        assert solution.locator("xpath=..").evaluate("e => e.open")
+        # Ctrl+K opens the search, Escape closes it.
+        page.keyboard.press("Control+k")
+        page.wait_for_function("document.activeElement.matches('input[type=search]')")
+        page.keyboard.press("Escape")
+        page.wait_for_function("!document.activeElement.matches('input[type=search]')")
+
+
+def test_what_scrolls_is_named_only_while_it_scrolls(opened: Opener) -> None:
+    with opened("book/gan.html", width=375) as page:
+        narrow = page.locator("div.math[tabindex='0']").count()
+        page.set_viewport_size({"width": 1600, "height": 800})
+        page.wait_for_function(
+            f"document.querySelectorAll('div.math[tabindex]').length < {narrow}", timeout=5000
         )
-        assert hidden == []
-        # Numbers given by hand are each given once.
-        # (The glyphs are drawn by the style sheet; the text is in the copy for screen readers.)
-        numbers = page.locator("mjx-assistive-mml mlabeledtr > mtd:first-child").all_text_contents()
-        assert all(numbers)
-        assert len(numbers) == len(set(numbers))
+        assert page.evaluate(
+            """() => [...document.querySelectorAll("div.math[tabindex]")].every(
+              (e) => e.scrollWidth > e.clientWidth)"""
+        )
 
 
-def test_the_search_finds_a_chapter(opened: Opener) -> None:
+def test_the_search_finds_every_chapter(opened: Opener) -> None:
+    """By the words of its title, in the index that one page has loaded."""
     with opened("search.html?q=discriminator") as page:
         page.wait_for_selector("#search-results li")
-        assert page.locator("#search-results a[href*='book/gan.html']").count() > 0
+        for name in CHAPTERS:
+            first = nbformat.read(ROOT / f"{name}.ipynb", 4).cells[0].source
+            title = first.splitlines()[0].lstrip("# ")
+            page.locator("#search-results").evaluate("e => e.replaceChildren()")
+            page.evaluate("title => Search.performSearch(title)", title)
+            page.wait_for_selector(f"#search-results a[href*='{name}.html']", timeout=10_000)
 
 
 def test_the_front_page_is_at_the_root(opened: Opener) -> None:
