@@ -70,6 +70,16 @@ class System:
 POINTS = ("points",)
 BOTH = ("points", "images")
 
+
+def _chapter(objective: str) -> str | None:
+    """Return the chapter that explains an adversarial objective."""
+    if objective in ("gan", "gan-minimax"):
+        return "book/gan"
+    if objective.startswith("fgan-"):
+        return "book/fgan"
+    return None
+
+
 _SYSTEMS = (
     System(
         slug="histogram",
@@ -348,7 +358,7 @@ _SYSTEMS = (
             family="Adversarial",
             decks=objective.decks,
             paper=objective.paper,
-            chapter="book/gan" if objective.name in ("gan", "gan-minimax") else None,
+            chapter=_chapter(objective.name),
             has_log_prob=False,
             kinds=BOTH,
             implementation="gan:AdversarialModel",
