@@ -71,12 +71,23 @@ POINTS = ("points",)
 BOTH = ("points", "images")
 
 
+#: Objectives that the chapter on integral probability metrics and their relatives explains.
+ZOO = frozenset(
+    ("lsgan", "ebgan", "began", "mmd-gan", "sn-smmd-gan")
+    + ("tv-gan", "sobolev-gan", "stein-gan", "cramer-gan")
+)
+
+
 def _chapter(objective: str) -> str | None:
     """Return the chapter that explains an adversarial objective."""
     if objective in ("gan", "gan-minimax"):
         return "book/gan"
     if objective.startswith("fgan-"):
         return "book/fgan"
+    if objective in ("wgan", "wgan-gp", "wgan-lp", "sngan"):
+        return "book/wgan"
+    if objective in ZOO:
+        return "book/ipm_zoo"
     return None
 
 
@@ -289,7 +300,7 @@ _SYSTEMS = (
         family="Autoencoders and transport",
         decks="C",
         paper="Tolstikhin et al. 2018",
-        chapter=None,
+        chapter="book/transport_autoencoders",
         has_log_prob=False,
         kinds=BOTH,
         implementation="wae:WassersteinAutoencoder",
@@ -301,7 +312,7 @@ _SYSTEMS = (
         family="Autoencoders and transport",
         decks="C",
         paper="Tolstikhin et al. 2018",
-        chapter=None,
+        chapter="book/transport_autoencoders",
         has_log_prob=False,
         kinds=BOTH,
         implementation="wae:WassersteinAutoencoder",
@@ -313,7 +324,7 @@ _SYSTEMS = (
         family="Autoencoders and transport",
         decks="C",
         paper="An et al. 2020",
-        chapter=None,
+        chapter="book/transport_autoencoders",
         has_log_prob=False,
         kinds=BOTH,
         implementation="ae_ot:TransportAutoencoder",
@@ -324,7 +335,7 @@ _SYSTEMS = (
         family="Autoencoders and transport",
         decks="C",
         paper="An et al. 2020b",
-        chapter=None,
+        chapter="book/transport_autoencoders",
         has_log_prob=False,
         kinds=BOTH,
         implementation="ae_ot_gan:TransportGAN",
