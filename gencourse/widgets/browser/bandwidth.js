@@ -14,6 +14,7 @@ function estimate(x, width) {
 const likelihood = (points, width) => points.reduce((sum, x) => sum + Math.log(estimate(x, width) + 1e-300), 0) / points.length;
 const widths = kit.range(-2.2, 0.5, 55);
 const onTest = Array.from(widths, (v) => likelihood(test, 10 ** v)), onTrain = Array.from(widths, (v) => likelihood(train, 10 ** v));
+right.box.y = [Math.max(...onTest) - 1.5, Math.max(...onTrain) + 0.2];
 const best = widths[onTest.indexOf(Math.max(...onTest))];
 
 kit.onDraw(() => {
