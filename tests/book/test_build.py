@@ -298,6 +298,7 @@ class TestFrontMatter:
         entries = parse_file(str(ROOT / "book" / "references.bib")).entries
         for key, entry in entries.items():
             assert {"title", "year"} <= set(entry.fields), key
+            assert "$" not in entry.fields["title"], f"{key}: the bibliography sets no formulas"
             assert entry.persons.get("author"), key
             assert {"url", "doi", "journal", "publisher"} & set(entry.fields), key
             surname = entry.persons["author"][0].last_names[-1]
