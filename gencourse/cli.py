@@ -20,7 +20,7 @@ from rich.table import Table
 
 from gencourse.grading.course.command import grade
 from gencourse.grading.handin.command import check
-from gencourse.grading.reports.command import export, similarity
+from gencourse.grading.reports.command import export, leaderboard, similarity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -564,6 +564,7 @@ app.command()(check)
 app.command()(grade)
 app.command()(export)
 app.command()(similarity)
+app.command()(leaderboard)
 
 
 if __name__ == "__main__":

@@ -29,15 +29,26 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import CodeType, FrameType
 
 from gencourse.grading.line import AuthorError, StudentError
 from gencourse.grading.session import STUB_MESSAGE
-from gencourse.grading.values import CheckFailed, expectations
+from gencourse.grading.values import CheckFailed, expectations, that
 
 __all__ = ["Task"]
 
 _NOT_ATTEMPTED = "Not attempted yet."
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What came of one check: what it earned of its points, and what is said about the rest."""
+
+    sentence: str
+    points: float
+    earned: float
+    problem: str | None
 
 
 class _TimeUp(BaseException):
@@ -66,7 +77,7 @@ class Task:
         self.points = points
         self.hidden = hidden
         self.seconds = seconds
-        self._results: list[tuple[str, float, str | None]] = []
+        self._results: list[_Line] = []
         self._stopped: str | None = None
 
     def check(self, sentence: str, points: float) -> Callable[[Callable[[], None]], None]:
@@ -85,15 +96,65 @@ class Task:
             raise ValueError(f"check {sentence!r} is worth {points} points")
 
         def run(body: Callable[[], None]) -> None:
-            if self._stopped is not None:
-                self._results.append((sentence, points, self._stopped))
-                return
-            problem = self._problem(sentence, body)
-            self._results.append((sentence, points, problem))
-            if problem is not None and points == 0:
-                self._stopped = "Not looked at before the first line above is right."
+            self._run(sentence, points, body, body.__code__)
 
         return run
+
+    def measure(
+        self, sentence: str, points: float
+    ) -> Callable[[Callable[[], tuple[float, str]]], None]:
+        """Run the decorated function now; it is worth the share of ``points`` that it returns.
+
+        For what has no right answer, only better and worse ones: the quality of samples, say.
+        Points are rounded to a tenth.
+
+        Parameters
+        ----------
+        sentence : str
+            What is measured.
+        points : float
+            For a share of 1.
+
+        Returns
+        -------
+        callable
+            Decorator of a function that returns a share from 0 to 1, and a sentence that is shown
+            when it is not 1. What it raises is told as in :meth:`check`, and earns nothing.
+
+        Raises
+        ------
+        ValueError
+            If ``points`` is not positive, or the share does not lie between 0 and 1.
+        """
+        if points <= 0:
+            raise ValueError(f"measure {sentence!r} is worth {points} points")
+
+        def run(body: Callable[[], tuple[float, str]]) -> None:
+            found: list[tuple[float, str]] = []
+
+            def once() -> None:
+                found.append(body())
+                that(True, sentence)  # the share is what is expected
+
+            if not self._run(sentence, points, once, body.__code__):
+                return
+            share, said = found[0]
+            if not 0 <= share <= 1:
+                raise ValueError(f"the share that {sentence!r} earns is {share!r}, not in [0, 1]")
+            if share < 1:
+                self._results[-1] = _Line(sentence, points, round(share * points, 1), said)
+
+        return run
+
+    def _run(self, sentence: str, points: float, body: Callable[[], None], code: CodeType) -> bool:
+        """Note what a check that passes or fails earns; return whether it passed."""
+        problem = self._stopped
+        if problem is None:
+            problem = self._problem(sentence, body, code)
+            if problem is not None and points == 0:
+                self._stopped = "Not looked at before the first line above is right."
+        self._results.append(_Line(sentence, points, 0.0 if problem else points, problem))
+        return problem is None
 
     def score(self) -> float:
         """Print what passed and what did not, and return the points.
@@ -103,27 +164,27 @@ class Task:
         ValueError
             If the checks are not worth ``points`` in all.
         """
-        worth = sum(points for _, points, _ in self._results)
+        worth = sum(line.points for line in self._results)
         if abs(worth - self.points) > 1e-9:
             raise ValueError(
                 f"{self.name}: the checks are worth {worth:g} points, the task {self.points:g}"
             )
-        earned = round(sum(points for _, points, problem in self._results if problem is None), 6)
+        earned = round(sum(line.earned for line in self._results), 6)
         print(f"{self.name}: {earned:g} of {self.points:g} points")
-        shown = [r for r in self._results if r[1] > 0 or r[2] is not None]
-        if all(problem in (_NOT_ATTEMPTED, self._stopped) for *_, problem in shown) and any(
-            problem == _NOT_ATTEMPTED for *_, problem in shown
+        shown = [line for line in self._results if line.points > 0 or line.problem is not None]
+        if all(line.problem in (_NOT_ATTEMPTED, self._stopped) for line in shown) and any(
+            line.problem == _NOT_ATTEMPTED for line in shown
         ):
             print("  " + _NOT_ATTEMPTED)
             return float(earned)
-        for sentence, points, problem in shown:
-            mark = "✓" if problem is None else "✗"
-            print(f"  {mark} {sentence}" + (f" [{points:g}]" if points else ""))
-            if problem is not None:
-                print("\n".join("      " + line for line in problem.splitlines()))
+        for line in shown:
+            mark = "✓" if line.problem is None else "✗"
+            print(f"  {mark} {line.sentence}" + (f" [{line.points:g}]" if line.points else ""))
+            if line.problem is not None:
+                print("\n".join("      " + part for part in line.problem.splitlines()))
         return float(earned)
 
-    def _problem(self, sentence: str, body: Callable[[], None]) -> str | None:
+    def _problem(self, sentence: str, body: Callable[[], None], code: CodeType) -> str | None:
         """Run one check; return what is wrong in a sentence, or None."""
         before = expectations()
         try:
@@ -135,7 +196,7 @@ class Task:
         except NotImplementedError as error:
             if str(error) in ("", STUB_MESSAGE):
                 return _NOT_ATTEMPTED
-            return _what_was_raised(error, body.__code__, self._told)
+            return _what_was_raised(error, code, self._told)
         except AuthorError:
             raise
         except StudentError as error:
@@ -144,7 +205,7 @@ class Task:
             self._stopped = "Not run: an earlier check ran out of time."
             return f"Your code was still running after {self.seconds:g} seconds and was stopped."
         except (Exception, SystemExit, GeneratorExit) as error:
-            return _what_was_raised(error, body.__code__, self._told)
+            return _what_was_raised(error, code, self._told)
         if expectations() == before:
             raise ValueError(f"check {sentence!r} of {self.name!r} expects nothing")
         return None

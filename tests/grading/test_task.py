@@ -193,3 +193,32 @@ def test_checks_need_only_torch_and_the_standard_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_measure_earns_a_share_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    task = Task("Task 9", points=10)
+
+    @task.measure("quality", points=6)
+    def _() -> tuple[float, str]:
+        return 0.333333, "Half of it is missing."
+
+    @task.measure("all of it", points=3)
+    def _() -> tuple[float, str]:
+        return 1.0, "not shown"
+
+    @task.measure("what can't be measured", points=1)
+    def _() -> tuple[float, str]:
+        raise ZeroDivisionError("no samples")
+
+    assert task.score() == 5.0
+    printed = capsys.readouterr().out
+    assert "✗ quality [6]\n      Half of it is missing." in printed
+    assert "✓ all of it [3]" in printed
+    assert "ZeroDivisionError" in printed
+    assert "not shown" not in printed
+
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="share"):
+            Task("Task 9", points=1).measure("x", points=1)(lambda share=share: (share, ""))
+    with pytest.raises(ValueError, match="is worth 0"):
+        Task("Task 9", points=1).measure("x", points=0)

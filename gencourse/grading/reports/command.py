@@ -1,4 +1,4 @@
-"""The commands ``gencourse export`` and ``gencourse similarity``."""
+"""The commands ``gencourse export``, ``gencourse similarity`` and ``gencourse leaderboard``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["export", "similarity"]
+__all__ = ["export", "leaderboard", "similarity"]
 
 ProblemSet = Annotated[str, typer.Argument(help="Problem set, such as ps5.")]
 Course = Annotated[
@@ -141,3 +141,41 @@ def similarity(
     else:
         console.print(f"No two of {report.hand_ins} hand-ins resemble each other.")
     console.print(f"Report: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def leaderboard(
+    problem_set: ProblemSet,
+    course: Course = Path(),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="By default grades/capstone-leaderboard.html."),
+    ] = None,
+) -> None:
+    """Write a page that puts handed-in samples in order, under names that tell nobody's identity.
+
+    Who is behind each name is printed here, and is not on the page.
+    """
+    console = Console()
+    with _clear_errors():
+        from gencourse._files import write_atomically
+        from gencourse.grading.course.private import Private
+        from gencourse.grading.reports.export import check_known, opened
+        from gencourse.grading.reports.leaderboard import leaderboard_page, read_entries
+        from gencourse.grading.reports.tables import grades
+
+        with opened(course) as gradebook:
+            check_known(gradebook, problem_set)
+            names = {
+                grade.student: [n for n in (grade.first_name, grade.last_name, grade.email) if n]
+                for grade in grades(gradebook, problem_set)
+            }
+        entries = read_entries(course, problem_set, key=Private(course).key(), names=names)
+        path = out or course / "grades" / f"{problem_set}-leaderboard.html"
+        if out is None:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(path, leaderboard_page(entries, problem_set).encode("utf-8", "replace"))
+    table = Table("rank", "name on the page", "student", "points", title=f"{problem_set}, entries")
+    for rank, entry in enumerate(entries, start=1):
+        table.add_row(str(rank), escape(entry.name), escape(entry.student), f"{entry.points:g}")
+    console.print(table)
+    console.print(f"Page: {path}", markup=False, highlight=False, soft_wrap=True)
