@@ -73,8 +73,17 @@ BOTH = ("points", "images")
 
 #: Objectives that the chapter on integral probability metrics and their relatives explains.
 ZOO = frozenset(
-    ("lsgan", "ebgan", "began", "mmd-gan", "sn-smmd-gan")
-    + ("tv-gan", "sobolev-gan", "stein-gan", "cramer-gan")
+    {
+        "lsgan",
+        "ebgan",
+        "began",
+        "mmd-gan",
+        "sn-smmd-gan",
+        "tv-gan",
+        "sobolev-gan",
+        "stein-gan",
+        "cramer-gan",
+    }
 )
 
 
