@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -161,6 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault(name, value)
     os.environ.pop("MPLBACKEND", None)  # with one given, a kernel would not show its figures
 
+    if options.linkcheck and not _online():
+        print(
+            "No link was looked up: this machine finds no address on the internet.",
+            file=sys.stderr,
+        )
+        return 2
     started = time.perf_counter()
     work = ROOT / "_build" / "work"
     work.mkdir(parents=True, exist_ok=True)
@@ -191,6 +198,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_stamp(key)
     _announce(f"The site is built ({time.perf_counter() - started:.0f} s).")
     return 0
+
+
+def _online(host: str = "github.com") -> bool:
+    """Say whether names of the internet can be resolved; else every link would seem broken."""
+    try:
+        return bool(socket.getaddrinfo(host, 443))
+    except OSError:
+        return False
 
 
 def _execute(jobs: int) -> int:
