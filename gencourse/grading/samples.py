@@ -140,7 +140,8 @@ def unpack(text: object) -> Tensor:
         raise ValueError(f"the text does not hold {COUNT} images of 8 x 8 pixels. {again}")
     if zlib.crc32(raw) != int(words[1], 16):
         raise ValueError(f"the text was changed after pack() wrote it. {again}")
-    levels = torch.frombuffer(bytearray(raw), dtype=torch.uint8).reshape(COUNT, *_SHAPE)
+    levels = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
+    levels = levels.reshape(COUNT, *_SHAPE)
     if int(levels.max()) >= _LEVELS:
         raise ValueError(f"the text holds grey levels above {_LEVELS - 1}. {again}")
     return levels.float() / ((_LEVELS - 1) / 2) - 1

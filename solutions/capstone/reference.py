@@ -24,8 +24,8 @@ COUNT = 3823
 def hidden() -> Tensor:
     """All hidden images, shape (3823, 1, 8, 8), in [-1, 1]."""
     raw = lzma.decompress(base64.b64decode("".join(IMAGES.split())))
-    levels = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
-    return levels.reshape(COUNT, 1, 8, 8).float() / 8 - 1
+    pixels = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
+    return pixels.view(COUNT, 1, 8, 8).float() / 8 - 1
 
 
 def judged(images: Tensor, public: Tensor) -> Judged:
