@@ -252,7 +252,7 @@ def hunt(top, budget=20_000):
         for name in files:
             budget -= 1
             path = os.path.join(folder, name)
-            if name in ("gradebook.db", "nbgrader_config.py") or name.endswith("_ps0.ipynb"):
+            if name in ("gradebook.db", "nbgrader_config.py") or name.endswith("_ps99.ipynb"):
                 breach(path)
             if budget < 0:
                 return
@@ -409,7 +409,7 @@ from gencourse.grading import session
 for folder in ("", os.getcwd(), "/", os.path.dirname(os.path.dirname(session.__file__))):
     os.environ["GENCOURSE_COURSE"] = folder
     try:
-        breach(vars(session.reference("ps0")).keys())
+        breach(vars(session.reference("ps99")).keys())
     except Exception as error:
         print(type(error).__name__)
 """)

@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 ROOT = Path(__file__).resolve().parents[3]
-NAME = "ps0"
+NAME = "ps99"  # of no set that there is
 STUB = '# YOUR CODE HERE\nraise NotImplementedError("write your answer here")'
 POINTS = {"task1": 5.0, "task2": 3.0, "task3": 2.0}
 LIMITS = {
@@ -152,7 +152,7 @@ task.score()
 # The hidden checks of Task 1 (3 points) run here when your notebook is graded.
 ### BEGIN HIDDEN TESTS
 task = Task("Task 1, hidden checks", points=3, hidden=True, seconds=2)
-ref, g, secret = reference("ps0"), fresh(), "canary-of-the-hidden-checks"
+ref, g, secret = reference("ps99"), fresh(), "canary-of-the-hidden-checks"
 
 
 @task.check("returns one finite number", points=0)
@@ -181,7 +181,7 @@ task.score()
 # The hidden checks of Task 2 (3 points) run here when your notebook is graded.
 ### BEGIN HIDDEN TESTS
 task = Task("Task 2, hidden checks", points=3, hidden=True, seconds=2)
-ref, g, secret = reference("ps0"), fresh(), "canary-of-the-hidden-checks"
+ref, g, secret = reference("ps99"), fresh(), "canary-of-the-hidden-checks"
 
 
 @task.check("agrees with the definition", points=2)
@@ -206,7 +206,7 @@ task.score()
 # The hidden checks of Task 3 (2 points) run here when your notebook is graded.
 ### BEGIN HIDDEN TESTS
 task = Task("Task 3, hidden checks", points=2, hidden=True, seconds=2)
-ref, g, secret = reference("ps0"), fresh(), "canary-of-the-hidden-checks"
+ref, g, secret = reference("ps99"), fresh(), "canary-of-the-hidden-checks"
 
 
 @task.check("agrees with the definition", points=2)

@@ -100,4 +100,4 @@ def test_names_of_files_reach_the_terminal_as_text(batch_of: BatchOf) -> None:
     printed = batch_of("files").printed
     assert "\x1b]0;" not in printed
     assert "\u202e" not in printed
-    assert "\nline_ps0.ipynb: " not in printed
+    assert "\nline_ps99.ipynb: " not in printed
