@@ -23,7 +23,7 @@ def standardised(x: Tensor) -> Tensor:
     for column in x.double().T:
         centred = column - column.sum() / len(column)
         columns.append(centred / (centred @ centred / len(column)).sqrt())
-    return torch.stack(columns, 1)
+    return torch.stack(columns, dim=1)
 
 
 def log_mean_exp(a: Tensor) -> Tensor:

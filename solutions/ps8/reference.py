@@ -87,7 +87,7 @@ def keep_known(
     columns = [
         truth[:, i] + left * eps[:, i] if bool(known[i]) else x[:, i] for i in range(x.shape[1])
     ]
-    return torch.stack(columns, 1)
+    return torch.stack(columns, dim=1)
 
 
 def bridge_plan(log_R: Tensor, a: Tensor, b: Tensor, rounds: int) -> Tensor:
