@@ -35,6 +35,9 @@ def written_as(name: str) -> bool:
 
 PAGES = listed()
 CHAPTERS = [name for name in PAGES if written_as(name)]
+#: Of numbers and pictures more than of formulas, and the other way round.
+FEW_FORMULAS = {"book/comparison", "book/applications"}
+FEW_FIGURES = {"book/errata"}
 
 
 # The tests of a page stand together, so that one visit at each width serves them all, and a
@@ -74,8 +77,8 @@ def test_a_chapter_has_equations_figures_and_its_colab_button(opened: Opener, na
     repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
     owner_and_name = repository["url"].removeprefix("https://github.com/")
     notes = visit(opened, name, WIDTHS[0]).notes
-    assert notes["typeset"] >= 10
-    assert len(notes["images"]) >= 3
+    assert notes["typeset"] >= (1 if name in FEW_FORMULAS else 10)
+    assert len(notes["images"]) >= (1 if name in FEW_FIGURES else 3)
     # Numbers given by hand are each given once.
     assert all(notes["numbers"])
     assert len(notes["numbers"]) == len(set(notes["numbers"]))

@@ -68,8 +68,9 @@ def test_figures_are_whole_and_fit(printed: PdfReader) -> None:
     source = (ROOT / "_build" / "html" / "book" / "gan.html").read_text(encoding="utf-8")
     figures = source.count('src="../_images/')
     drawn = sum(len(page.images) for page in printed.pages)
+    demos = source.count('class="gencourse-demo"')
     assert figures >= 3
-    assert drawn == figures
+    assert figures <= drawn <= figures + 2 * demos  # a demonstration has one or two canvases
 
 
 def test_the_menu_offers_what_was_printed(tmp_path: Path, site: Path) -> None:
