@@ -12,11 +12,20 @@ from types import MappingProxyType
 
 import pandas
 
+from gencourse.tables.comparison import comparison, comparison_samples
 from gencourse.tables.fid import fid, fid_cifar
 from gencourse.tables.parzen import parzen
 from gencourse.tables.vae_split import vae_split
 
-__all__ = ["TABLES", "fid", "fid_cifar", "parzen", "vae_split"]
+__all__ = [
+    "TABLES",
+    "comparison",
+    "comparison_samples",
+    "fid",
+    "fid_cifar",
+    "parzen",
+    "vae_split",
+]
 
 #: Every table by the name that the command line knows it under.
 TABLES: Mapping[str, Callable[..., pandas.DataFrame]] = MappingProxyType(
