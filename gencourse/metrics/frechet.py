@@ -68,7 +68,7 @@ def frechet_distance(x: Tensor, y: Tensor) -> Tensor:
         # tr(XᵀX YᵀY)^½ = ‖X Yᵀ‖ in the nuclear norm.
         root = torch.linalg.svdvals(x @ y.T).sum() / ((n - 1) * (m - 1)) ** 0.5
     else:
-        S1, S2 = x.T @ x / (n - 1), y.T @ y / (m - 1)
+        S1, S2 = _gram(x) / (n - 1), _gram(y) / (m - 1)
         spread, root = S1.trace() + S2.trace(), _trace_of_root(S1, S2)
     return (shift + spread - 2 * root).clamp_min(0).to(device=where, dtype=precision)
 
@@ -131,11 +131,34 @@ def same_space(x: object, y: object, x_name: str, y_name: str, *, at_least: int 
         )
 
 
+def _gram(x: Tensor) -> Tensor:
+    """XᵀX; on a CPU by NumPy, which knows that half of a symmetric product is enough."""
+    if x.device.type == "cpu":
+        return torch.from_numpy(x.numpy().T @ x.numpy())
+    return x.T @ x
+
+
+def _between_roots(L: Tensor, S: Tensor) -> Tensor:
+    """LᵀSL, or its lower triangle, for triangular L and symmetric S.
+
+    On a CPU by LAPACK, which makes use of both, in a third of the time of two products.
+    """
+    if L.device.type == "cpu":
+        from scipy.linalg.lapack import dsygst
+
+        return torch.from_numpy(dsygst(S.numpy().T, L.numpy(), itype=2, lower=1)[0])
+    middle = L.T @ S @ L
+    return (middle + middle.T) / 2
+
+
 def _trace_of_root(S1: Tensor, S2: Tensor) -> Tensor:
     """tr(S₁S₂)^½ = Σ √λ(Lᵀ S₂ L) for L Lᵀ = S₁; covariances may be singular."""
     L, failed = torch.linalg.cholesky_ex(S1)
     if failed != 0:  # singular: another root of S₁ will do
         values, vectors = torch.linalg.eigh(S1)
-        L = vectors * values.clamp_min(0).sqrt()
-    middle = L.T @ S2 @ L
-    return torch.linalg.eigvalsh((middle + middle.T) / 2).clamp_min(0).sqrt().sum()
+        root = vectors * values.clamp_min(0).sqrt()
+        middle = root.T @ S2 @ root
+        middle = (middle + middle.T) / 2
+    else:
+        middle = _between_roots(L, S2)
+    return torch.linalg.eigvalsh(middle, UPLO="L").clamp_min(0).sqrt().sum()
