@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gencourse.training.processes import ALONE, Processes
 
-__all__ = ["Engine", "adam", "averaged", "descend", "momentum"]
+__all__ = ["Engine", "MovingAverage", "adam", "averaged", "descend", "momentum"]
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,21 @@ class MovingAverage(AveragedModel):
 
     begun = False
 
-    @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
         """Move the averages towards the present weights; the first update copies them."""
+        self.following(model)()
+
+    def following(self, model: nn.Module) -> Callable[[], None]:
+        """Return ``update_parameters(model)`` for a loop, in which parameters stay the same ones.
+
+        To find them takes as long as to average them where networks are small and many.
+        """
         average: list[Tensor] = list(self.module.parameters())
         now: list[Tensor] = list(model.parameters())
+        return lambda: self._update(average, now, model)
+
+    @torch.no_grad()
+    def _update(self, average: list[Tensor], now: list[Tensor], model: nn.Module) -> None:
         if not self.begun:
             torch._foreach_copy_(average, now)
         elif self.multi_avg_fn is not None:
@@ -113,7 +124,7 @@ class MovingAverage(AveragedModel):
             self.begun = bool(state[f"{prefix}n_averaged"] > 0)
 
 
-def averaged(network: nn.Module, rate: float) -> AveragedModel:
+def averaged(network: nn.Module, rate: float) -> MovingAverage:
     """Exponential moving average of a network's weights, w̄ ← (1 - rate) w̄ + rate w.
 
     The iterates of a game circle the solution; their average lies nearer to it

@@ -16,11 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.optim.swa_utils import AveragedModel
 
 from gencourse._validate import positive
 from gencourse.training.checkpoints import Checkpoints, Stateful
-from gencourse.training.descent import ENGINE, Engine, adam, descend
+from gencourse.training.descent import ENGINE, Engine, MovingAverage, adam, descend
 from gencourse.training.history import History
 
 __all__ = ["minimise", "train"]
@@ -40,7 +39,7 @@ def minimise(
     state: Mapping[str, Stateful],
     betas: tuple[float, float] = (0.9, 0.999),
     clip: float | None = None,
-    average: AveragedModel | None = None,
+    average: MovingAverage | None = None,
     **loop: Any,
 ) -> History:
     r"""Minimise the mean of a loss over ``x`` by Adam, with a learning rate that falls to zero.
@@ -69,7 +68,7 @@ def minimise(
         Adam's decay rates.
     clip : float, optional
         Greatest norm of the gradient; longer ones are scaled down to it.
-    average : AveragedModel, optional
+    average : MovingAverage, optional
         Moving average of ``network`` that follows each step; see :func:`averaged`.
     **loop
         Passed on to :func:`train`.
@@ -80,6 +79,7 @@ def minimise(
     """
     optimiser = adam(network, lr, betas=betas)
     schedule = CosineAnnealingLR(optimiser, steps)
+    follow = average.following(network) if average is not None else None
 
     def step(i: int) -> dict[str, Tensor]:
         index = torch.randint(len(x), (batch,), generator=generator, device=x.device)
@@ -87,8 +87,8 @@ def minimise(
         measured = dict(value) if isinstance(value, Mapping) else {"loss": value}
         descend(measured["loss"], optimiser, clip=clip)
         schedule.step()
-        if average is not None:
-            average.update_parameters(network)
+        if follow is not None:
+            follow()
         return {name: part.detach() for name, part in measured.items()}
 
     return train(
