@@ -33,6 +33,10 @@ test: $(STAMP)  ## Run the whole test suite (ARGS="-k name" to choose)
 nightly: $(STAMP)  ## Run the long trainings that `make test` leaves out (an hour or two)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m nightly $(ARGS)
 
+.PHONY: bench
+bench: $(STAMP)  ## Measure speed beside others' packages (ARGS="gan --device cuda" to choose)
+	$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: serve
 serve: book  ## Build the site and serve it on http://localhost:8000 (PORT=…)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)

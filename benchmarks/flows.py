@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ import gencourse
 from gencourse import nets
 from gencourse.models.cnf import ContinuousFlow
 from gencourse.models.flow import FlowModel
+from gencourse.training.precision import compiled
 
 from .harness import Comparison, Options
 
@@ -26,8 +29,11 @@ LAYERS, WIDTH, BATCH, LR = 8, 64, 512, 1e-3
 
 def comparisons(options: Options) -> Iterator[Comparison]:
     """Couplings, autoregressive layers, and a flow in continuous time."""
-    yield flow("realnvp", options)
-    yield flow("maf", options)
+    for architecture in ("realnvp", "maf"):
+        yield flow(architecture, options)
+        if not options.small and which("g++"):
+            with ExitStack() as stack:  # compiled at the first call, for as long as it is measured
+                yield flow(architecture, options, stack)
     yield cnf(options)
 
 
@@ -74,7 +80,7 @@ def normflows_flow(architecture: str) -> Any:
     return nf.NormalizingFlow(nf.distributions.DiagGaussian(2, trainable=False), layers)
 
 
-def flow(architecture: str, options: Options) -> Comparison:
+def flow(architecture: str, options: Options, compiling: ExitStack | None = None) -> Comparison:
     device, steps = options.device, options.size(60, 2)
     generator = torch.Generator().manual_seed(0)
     x = gencourse.data.load("moons").sample(20_000, generator=generator).to(device)
@@ -114,9 +120,12 @@ def flow(architecture: str, options: Options) -> Comparison:
         return apart
 
     mine = build()
+    if compiling is not None:
+        compiling.enter_context(compiled(mine.compilable(), "inductor"))
+    name = {"realnvp": "Real-NVP", "maf": "MAF"}[architecture]
     return Comparison(
-        work=f"{ {'realnvp': 'Real-NVP', 'maf': 'MAF'}[architecture] } on moons, {LAYERS} layers "
-        f"of {WIDTH} × {WIDTH}, batch {BATCH}",
+        work=f"{name} on moons, {LAYERS} layers of {WIDTH} × {WIDTH}, batch {BATCH}"
+        + (", ours compiled" if compiling is not None else ""),
         ours=lambda: mine.fit(x, steps=steps, progress=False),
         peers={
             name: lambda f=f, loss=loss: plain_loop(loss, f, x, steps)
