@@ -72,6 +72,12 @@ def test_a_page_is_light(opened: Opener, site: Path, name: str) -> None:
     assert sum(weights.values()) <= (WITH_DEMOS if seen.notes["demos"] else LIGHT), heaviest
 
 
+def test_the_book_has_demonstrations(opened: Opener) -> None:
+    """Each is alive, or the visit would have failed."""
+    found = [title for name in CHAPTERS for title in visit(opened, name, WIDTHS[0]).notes["demos"]]
+    assert len(set(found)) >= 8, found
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_has_equations_figures_and_its_colab_button(opened: Opener, name: str) -> None:
     repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]

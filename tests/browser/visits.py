@@ -62,6 +62,10 @@ SCROLL = """async () => {
   scrollTo(0, 0);
 }"""
 
+# A demonstration that has drawn itself says in words what is to be seen.
+ALIVE = """() => [...document.querySelectorAll("iframe.gencourse-demo")].every(
+  (e) => e.contentDocument?.getElementById("report")?.textContent)"""
+
 # For axe, the formulas are what a screen reader gets, MathJax's invisible copy; of the drawn one
 # only the size is kept. (With its glyphs, an audit takes ten times as long.)
 BOXES = """() => {
@@ -122,6 +126,7 @@ def visit(opened: Opener, name: str, width: int) -> Visit:
         with opened(f"{name}.html", width=width, loaded=loaded) as page:
             page.evaluate(SCROLL)
             page.wait_for_load_state("networkidle")
+            page.wait_for_function(ALIVE)
             notes = page.evaluate(NOTES)
             violations = audit(page)
         _SEEN[name, width] = Visit(notes, tuple(loaded), tuple(violations))
