@@ -71,8 +71,8 @@ def normflows_flow(architecture: str) -> Any:
     layers: list[nn.Module] = []
     for _ in range(LAYERS):
         if architecture == "maf":
-            # Its network is a residual one, of two layers in each block.
-            layers.append(nf.flows.MaskedAffineAutoregressive(2, WIDTH, num_blocks=1))
+            autoregressive = nf.flows.MaskedAffineAutoregressive
+            layers.append(autoregressive(2, WIDTH, num_blocks=1, use_residual_blocks=False))
         else:
             network = nf.nets.MLP([1, WIDTH, WIDTH, 2], leaky=0.0, init_zeros=True)
             layers.append(nf.flows.AffineCouplingBlock(network))
