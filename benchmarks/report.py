@@ -37,6 +37,8 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         if not parts:
             parts.append(", ".join(f"{k} {v}" for k, v in machine.items() if k != "load") + ".")
             parts.append(", ".join(f"{k} {v}" for k, v in packages.items()) + ".")
+    loads = ", ".join(f"{name} {theme['machine']['load']}" for name, theme in results.items())
+    parts.append(f"Load of the machine when each theme began: {loads}.")
     if rows := compared(results):
         lines = [
             "| work | beside | theirs | ours | ratio | lowest – highest | aim | differ by |",
@@ -76,11 +78,9 @@ def table(results: dict[str, dict[str, Any]]) -> str:
                 if "steps a second" in r
                 else r.get("error", "in one go")
             )
+            compiled = {True: "yes", False: "no"}.get(r["compiled"], r["compiled"])
             memory = f"{r['megabytes']:.0f}" if "megabytes" in r else ""
-            lines.append(
-                f"| `{r['system']}` | {r['data']} | {'yes' if r['compiled'] else 'no'} "
-                f"| {rate} | {memory} |"
-            )
+            lines.append(f"| `{r['system']}` | {r['data']} | {compiled} | {rate} | {memory} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
