@@ -150,14 +150,17 @@ def measure(comparison: Comparison, options: Options) -> list[dict[str, Any]]:
 def timed(run: Run, device: torch.device) -> float:
     """Return the seconds that a call takes, by the clock that suits the device."""
     gc.collect()
-    clock = time.perf_counter
-    if device.type == "cpu" and torch.get_num_threads() == 1:
-        clock = time.process_time
-    synchronise(device)
-    begun = clock()
+    begun = now(device)
     run()
+    return now(device) - begun
+
+
+def now(device: torch.device) -> float:
+    """Return the time by the clock that suits the device, once a GPU has done its work."""
     synchronise(device)
-    return clock() - begun
+    if device.type == "cpu" and torch.get_num_threads() == 1:
+        return time.process_time()
+    return time.perf_counter()
 
 
 def synchronise(device: torch.device) -> None:

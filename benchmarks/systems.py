@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
 
 import gencourse
 
-from .harness import Options, peak_memory, synchronise
+from .harness import Options, now, peak_memory
 
 __all__ = ["rows"]
 
@@ -50,8 +49,7 @@ def row(
     warm, steps = (1, 2) if options.small else (WARM, WARM + STEPS)
 
     def stamp(step: int) -> None:
-        synchronise(options.device)
-        stamps.append(time.perf_counter())
+        stamps.append(now(options.device))
 
     def fit() -> None:
         model.fit(x, steps=steps, progress=False, callback=stamp, every=warm, compile=compile)
