@@ -118,7 +118,7 @@ def test_it_fits_draws_and_answers_the_keyboard(shown: Shower, name: str) -> Non
 
             for control in frame.locator("input[type=range], .handle").all():
                 control.focus()
-                for _ in range(4):
+                for _ in range(6):
                     frame.page.keyboard.press("ArrowRight")
                 listen()
             for select in frame.locator("select").all():
