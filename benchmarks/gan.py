@@ -74,7 +74,7 @@ def critic_step(
 
 
 def generator_step(
-    D: nn.Module, G: nn.Module, optimiser: torch.optim.Optimizer, z: Tensor
+    D: nn.Module, G: nn.Module, z: Tensor, optimiser: torch.optim.Optimizer
 ) -> float:
     optimiser.zero_grad()
     loss = -D(G(z)).mean()
@@ -105,7 +105,7 @@ def toy_loop(D: nn.Module, G: nn.Module, steps: int, device: torch.device) -> li
             losses.append(critic_step(D, G, optimiser_d, real, z, alpha))
         for p in D.parameters():
             p.requires_grad = False
-        generator_step(D, G, optimiser_g, torch.randn(BATCH, 2, device=device))
+        generator_step(D, G, torch.randn(BATCH, 2, device=device), optimiser_g)
     return losses
 
 
@@ -139,7 +139,7 @@ def wgan_gp(options: Options, width: int, aim: float) -> Comparison:
         apart = relative(mine, gradient(D))
         D.load_state_dict(ours.discriminator.state_dict())
         ours.generator_step(z[1], g)
-        generator_step(D, G, g_, z[1])
+        generator_step(D, G, z[1], g_)
         return max(apart, relative(gradient(ours.generator), gradient(G)))
 
     mine, other = build(), build()

@@ -128,4 +128,5 @@ def test_every_answer_gets_what_it_gets_in_an_ordinary_notebook(  # type: ignore
             assert got.score == expected.points, (cell.id, changes, text(got), expected.printed)
             assert same_words(got.outputs[0]["text"]) == same_words(expected.printed)
             seen += 1
-    assert seen >= 100 / every
+    # The capstone has two tasks, the others about ten.
+    assert seen >= min(100, 10 * len(points(name))) / every
