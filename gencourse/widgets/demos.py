@@ -89,8 +89,7 @@ def manifold(
             "network": network(decoder, (2,)),
             "codes": array(_in_plane(codes, "codes"), exact=False),
             "labels": [int(v) for v in labels],
-            "rows": size,
-            "columns": size,
+            "size": size,
             "reach": reach,
         },
     )
@@ -152,7 +151,6 @@ def frames(
         {
             "frames": [array(x.clamp(-2 * reach, 2 * reach), exact=False) for x in given],
             "moments": list(moments),
-            "count": len(given[0]),
             "grid": net,
             "size": size,
             "reach": reach,
@@ -298,8 +296,7 @@ def temperature(energy: Callable[[Tensor], Tensor], *, reach: float = 3.0, n: in
         {
             # So far above the least, even at the hottest a point is as good as never reached.
             "energy": array(values.clamp_max(values.min().item() + 2000.0)),
-            "rows": n,
-            "columns": n,
+            "n": n,
             "reach": reach,
         },
         height=600,

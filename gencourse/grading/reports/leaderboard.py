@@ -27,13 +27,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from gencourse.grading.reports.page import template
-from gencourse.grading.samples import CARD, COUNT, ENTRY, SHARES, unpack
+from gencourse.grading.samples import CARD, COUNT, ENTRY, MEASURES, SHARES, unpack
 
 __all__ = ["Entry", "entry_of", "leaderboard_page", "pseudonym", "ranked", "read_entries"]
 
 _SHOWN = (3, 16)  # rows and columns of images
 _ENTERS = "print(entry_line("
-_MEASURES = (*SHARES, "classes", "copied", "repeated")
 _PACKED = re.compile(r"gencourse-samples-\d+\s+([0-9a-f]{8})\s+[A-Za-z0-9+/=\s]+")
 _FIRST = (
     "Quiet",
@@ -135,7 +134,7 @@ def entry_of(notebook: NotebookNode, student: str) -> Entry | None:
         entry = _entry(said.removeprefix(ENTRY)) if said else None
         if entry is not None:
             images = _images(notebook, entry["samples"])
-            measures = {name: _number(entry.get(name)) for name in _MEASURES}
+            measures = {name: _number(entry.get(name)) for name in MEASURES}
             return Entry(
                 student=student,
                 name=_plain(entry.get("name")),

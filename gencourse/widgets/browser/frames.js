@@ -1,11 +1,11 @@
 // Particles on their way: positions at a number of moments, and what lies between.
-const { moments, count, grid, size, reach, words } = kit.given;
+const { moments, grid, size, reach, words } = kit.given;
 const frames = moments.map((_, t) => kit.array(kit.given.frames[t]));
 const behind = kit.given.behind && kit.array(kit.given.behind);
 const last = moments.length - 1;
 
 const at = kit.slider({ label: words.slider, min: 0, max: last, step: grid ? 0.1 : 0.25, value: words.start ?? 0, format: (v) => moments[Math.round(v)] });
-const play = kit.player(() => {
+kit.player(() => {
   if (at.value >= last) at.value = 0;
   else at.value = Math.min(last, at.value + (grid ? 0.1 : 0.25));
   kit.redraw();
@@ -33,6 +33,6 @@ kit.onDraw(() => {
         plot.line(line.map((j) => way(j, 0)), line.map((j) => way(j, 1)), "muted", { thick: 0.8 });
       }
   }
-  plot.points(now.subarray(grid ? 2 * grid * grid : 0), "model", { size: size });
+  plot.points(now.subarray(grid ? 2 * grid * grid : 0), "model", { size });
   kit.report(`${words.slider}: ${moments[Math.round(at.value)]}.`);
 });

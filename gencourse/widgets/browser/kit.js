@@ -215,7 +215,7 @@ const kit = (() => {
       made.textContent = "Pause";
       timer = setInterval(() => step() === false && stop(), 1000 / rate);
     });
-    return { stop, get running() { return timer !== null; } };
+    return { stop };
   }
 
   /** Say in words what is to be seen; screen readers read it out. */

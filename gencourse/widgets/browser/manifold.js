@@ -1,7 +1,7 @@
 // The plane of codes of an autoencoder: the picture that each point decodes to.
 const decode = kit.network(kit.given.network);
 const codes = kit.array(kit.given.codes);
-const { labels, rows, columns, reach } = kit.given;
+const { labels, size, reach } = kit.given;
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8a8a00", "#a0522d", "#6c757d"];
 
 const left = kit.plot({ title: "Codes of the data, and yours", label: "The plane of codes; each class of images has a colour and its number stands at its middle", x: [-reach, reach], y: [-reach, reach] });
@@ -23,7 +23,7 @@ kit.onDraw(() => {
   left.clear().frame();
   groups.forEach(({ flat }, c) => left.points(flat, COLOURS[c % 10], { alpha: 0.55 }));
   groups.forEach(({ middle }, c) => left.text(String(classes[c]), middle[0], middle[1], "text", "center"));
-  right.clear().picture(decode([z.x, z.y]), rows, columns).frame();
+  right.clear().picture(decode([z.x, z.y]), size, size).frame();
   let nearest = 0, best = Infinity;
   for (let i = 0; i < labels.length; i++) {
     const d = Math.hypot(codes[2 * i] - z.x, codes[2 * i + 1] - z.y);
