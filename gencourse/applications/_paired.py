@@ -14,7 +14,7 @@ from gencourse import nets, objectives
 from gencourse._device import device as choose_device
 from gencourse._validate import at_most_one, below_one, not_negative, points, positive
 from gencourse.applications._trainable import Trainable
-from gencourse.training import History, Stateful, adam, averaged, descend, train
+from gencourse.training import Accelerator, History, Stateful, adam, averaged, descend
 
 __all__ = ["PairedModel", "PairedSettings"]
 
@@ -168,6 +168,8 @@ class PairedModel(Trainable):
         *,
         steps: int | None,
         seed: int,
+        precision: str | None = None,
+        compile: bool | str = False,
         **loop: Any,
     ) -> History:
         """Train on sources ``x`` and their targets ``y``, on the device that trains."""
@@ -175,12 +177,16 @@ class PairedModel(Trainable):
         if steps is not None:
             positive(steps, "steps", integer=True)
         steps = steps or s.steps
-        generator = torch.Generator(self.device).manual_seed(seed)
+        accelerator = Accelerator.of(self.device, precision=precision, compile=compile)
+        own_seed = accelerator.processes.seed(seed)
+        generator = torch.Generator(self.device).manual_seed(own_seed)
         betas = (s.beta1, s.beta2)
+        players = [self.generator]
         optimiser_g = adam(self.generator, s.lr_generator, betas=betas)
-        state: dict[str, Stateful] = {"model": self, "optimiser_g": optimiser_g}
+        state: dict[str, Stateful] = {"optimiser_g": optimiser_g}
         schedules = [CosineAnnealingLR(optimiser_g, steps)]
         if self.discriminator is not None:
+            players.append(self.discriminator)
             optimiser_d = adam(self.discriminator, s.lr_discriminator, betas=betas)
             state["optimiser_d"] = optimiser_d
             schedules.append(CosineAnnealingLR(optimiser_d, steps))
@@ -216,20 +222,17 @@ class PairedModel(Trainable):
             self.average.update_parameters(self.generator)
             return measured
 
-        self.train()
-        self.average.eval()
-        try:
-            return train(
-                step,
-                steps=steps,
-                state=state,
-                generator=generator,
-                description=type(self).__name__,
-                run=self._run(seed, x, y),
-                **loop,
-            )
-        finally:
-            self.eval()
+        return self._train(
+            step,
+            players=players,
+            accelerator=accelerator,
+            data=(x, y),
+            seed=seed,
+            steps=steps,
+            state=state,
+            generator=generator,
+            **loop,
+        )
 
     @torch.no_grad()
     def generate(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:

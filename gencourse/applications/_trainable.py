@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from gencourse._validate import check_hyperparameters
+from gencourse.training import Accelerator, History, Stateful, train
 
 __all__ = ["Trainable"]
 
@@ -22,9 +24,12 @@ class Trainable(nn.Module):
     ----------
     settings : dataclass
         The hyperparameters in use; the class's ``Settings`` documents them.
+    average : AveragedModel
+        The generator with averaged weights, which is used after training.
     """
 
     Settings: ClassVar[type]
+    average: AveragedModel
     _anchor: Tensor
 
     def __init__(self, hyperparameters: Mapping[str, Any]) -> None:
@@ -44,15 +49,39 @@ class Trainable(nn.Module):
         where = self.device if generator is None else generator.device
         return torch.randn(*shape, generator=generator, device=where).to(self.device)
 
-    def _run(self, seed: int, *tensors: Tensor) -> dict[str, Any]:
-        """Return what distinguishes this run from others, for its checkpoints."""
+    def _train(
+        self,
+        step: Callable[[int], Mapping[str, Tensor]],
+        *,
+        players: list[nn.Module],
+        accelerator: Accelerator,
+        data: tuple[Tensor, ...],
+        seed: int,
+        state: Mapping[str, Stateful],
+        **loop: Any,
+    ) -> History:
+        """Take the steps, on these data, with the players in training and the average not."""
         digest = hashlib.sha256()
-        for x in tensors:
+        for x in data:
             digest.update(x.cpu().contiguous().numpy().data)
-        return {
+        run = {
             "application": type(self).__name__,
             "seed": seed,
-            "device": self.device.type,
+            **accelerator.run(),
             **dataclasses.asdict(self.settings),
             "data": digest.hexdigest()[:16],
         }
+        self.train()
+        self.average.eval()
+        try:
+            with accelerator.engine(players, players) as engine:
+                return train(
+                    step,
+                    state={"model": self, **state},
+                    description=type(self).__name__,
+                    run=run,
+                    engine=engine,
+                    **loop,
+                )
+        finally:
+            self.eval()

@@ -15,7 +15,7 @@ from gencourse._device import device as choose_device
 from gencourse._validate import at_most_one, below_one, positive
 from gencourse.applications._trainable import Trainable
 from gencourse.data.base import ImageDataset
-from gencourse.training import History, adam, averaged, descend, resident, train
+from gencourse.training import Accelerator, History, adam, averaged, descend, resident
 
 __all__ = ["ConditionalGAN", "ProjectionDiscriminator", "class_conditional"]
 
@@ -168,6 +168,8 @@ class ConditionalGAN(Trainable):
         steps: int | None = None,
         seed: int = 0,
         progress: bool = True,
+        precision: str | None = None,
+        compile: bool | str = False,
         **loop: Any,
     ) -> History:
         r"""Train on labelled images.
@@ -177,10 +179,10 @@ class ConditionalGAN(Trainable):
         data : ImageDataset, or (images, labels)
             Images of shape ``(n, \*event_shape)`` in [-1, 1] and int64 labels of shape ``(n,)``;
             of a data set, its training images.
-        steps, seed, progress
+        steps, seed, progress, precision, compile
             As in :meth:`gencourse.models.GenerativeModel.fit`.
         **loop
-            Passed on to :func:`gencourse.training.train`, such as ``checkpoint``.
+            Its other arguments: ``checkpoint``, ``callback``, ….
 
         Raises
         ------
@@ -199,7 +201,9 @@ class ConditionalGAN(Trainable):
             raise ValueError(f"there are {len(x)} images, but {len(y)} labels")
         s = self.settings
         steps = steps or s.steps
-        generator = torch.Generator(self.device).manual_seed(seed)
+        accelerator = Accelerator.of(self.device, precision=precision, compile=compile)
+        own_seed = accelerator.processes.seed(seed)
+        generator = torch.Generator(self.device).manual_seed(own_seed)
         objective = objectives.get(s.objective)
         betas = (s.beta1, s.beta2)
         optimiser_d = adam(self.discriminator, s.lr, betas=betas)
@@ -224,27 +228,23 @@ class ConditionalGAN(Trainable):
             self.average.update_parameters(self.generator)
             return {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
 
-        self.train()
-        self.average.eval()
-        try:
-            return train(
-                step,
-                steps=steps,
-                state={
-                    "model": self,
-                    "optimiser_d": optimiser_d,
-                    "optimiser_g": optimiser_g,
-                    "schedule_d": schedules[0],
-                    "schedule_g": schedules[1],
-                },
-                generator=generator,
-                progress=progress,
-                description=type(self).__name__,
-                run=self._run(seed, x, y),
-                **loop,
-            )
-        finally:
-            self.eval()
+        return self._train(
+            step,
+            players=[self.generator, self.discriminator],
+            accelerator=accelerator,
+            data=(x, y),
+            seed=seed,
+            steps=steps,
+            state={
+                "optimiser_d": optimiser_d,
+                "optimiser_g": optimiser_g,
+                "schedule_d": schedules[0],
+                "schedule_g": schedules[1],
+            },
+            generator=generator,
+            progress=progress,
+            **loop,
+        )
 
     def _labels(self, labels: Tensor) -> Tensor:
         """Check labels, and bring them to the networks."""

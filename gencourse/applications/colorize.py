@@ -130,7 +130,7 @@ class Colorizer(PairedModel):
         steps, seed, progress
             As in :meth:`gencourse.models.GenerativeModel.fit`.
         **loop
-            Passed on to :func:`gencourse.training.train`, such as ``checkpoint``.
+            Its other arguments: ``precision``, ``compile``, ``checkpoint``, ``callback``, ….
         """
         y = resident(data, self.target_shape, self.device, seed)
         return self._fit(grey(y), y, steps=steps, seed=seed, progress=progress, **loop)

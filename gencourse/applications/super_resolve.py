@@ -132,7 +132,7 @@ class SuperResolver(PairedModel):
         steps, seed, progress
             As in :meth:`gencourse.models.GenerativeModel.fit`.
         **loop
-            Passed on to :func:`gencourse.training.train`, such as ``checkpoint``.
+            Its other arguments: ``precision``, ``compile``, ``checkpoint``, ``callback``, ….
         """
         y = resident(data, self.target_shape, self.device, seed)
         x = shrink(y, self.settings.factor)

@@ -116,7 +116,7 @@ class Translator(PairedModel):
         steps, seed, progress
             As in :meth:`gencourse.models.GenerativeModel.fit`.
         **loop
-            Passed on to :func:`gencourse.training.train`, such as ``checkpoint``.
+            Its other arguments: ``precision``, ``compile``, ``checkpoint``, ``callback``, ….
 
         Raises
         ------

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.amp.grad_scaler import GradScaler
 from torch.optim.swa_utils import AveragedModel
 
 from gencourse._files import write_atomically
 from gencourse._validate import check_hyperparameters, positive
 from gencourse.data.base import Dataset
-from gencourse.training import Engine, History, resident
-from gencourse.training.precision import compiled, lowered, precision_dtype
-from gencourse.training.processes import Processes, join, leads
+from gencourse.training import Accelerator, History, resident
+from gencourse.training.processes import Processes, leads
 
 if TYPE_CHECKING:
     from gencourse.models.registry import System
@@ -156,27 +154,22 @@ class GenerativeModel(nn.Module, ABC):
         """
         if steps is not None:
             positive(steps, "steps", integer=True)
-        dtype = precision_dtype(precision, self.device)
-        backend = compile if isinstance(compile, str) else "inductor" if compile else None
         x = resident(data, self.event_shape, self.device, seed)
-        processes = join(self.device)
+        accelerator = Accelerator.of(self.device, precision=precision, compile=compile)
+        processes = accelerator.processes
         run: dict[str, Any] = {}
         if checkpoint is not None:
             run = {
                 "system": self.system.slug,
                 "seed": seed,
-                "device": self.device.type,
-                "precision": precision,
-                "compile": backend,
-                "processes": processes.size,
+                **accelerator.run(),
                 **dataclasses.asdict(self.settings),
                 "data": hashlib.sha256(x.cpu().contiguous().numpy().data).hexdigest()[:16],
             }
         # What no gradients are averaged of must come out the same from the same numbers.
         learns = any(p.requires_grad for p in self.parameters())
         own_seed = processes.seed(seed) if learns else seed
-        networks = lowered(self.networks(), self.device, dtype)
-        with networks, compiled(self.compilable(), backend):
+        with accelerator.engine(self.networks(), self.compilable()) as engine:
             history = self._fit(
                 x,
                 steps=steps,
@@ -187,9 +180,7 @@ class GenerativeModel(nn.Module, ABC):
                 callback=callback,
                 every=every,
                 run=run,
-                engine=Engine(
-                    GradScaler(self.device.type, enabled=dtype == torch.float16), processes
-                ),
+                engine=engine,
             )
         self._take_over(processes, history)
         return history

@@ -7,6 +7,7 @@ are shared among several GPUs, without a line in the model.
 
 from __future__ import annotations
 
+from gencourse.training.accelerator import Accelerator
 from gencourse.training.checkpoints import Stateful
 from gencourse.training.data import resident
 from gencourse.training.descent import Engine, adam, averaged, descend, momentum
@@ -15,6 +16,7 @@ from gencourse.training.loop import minimise, train
 from gencourse.training.precision import exact
 
 __all__ = [
+    "Accelerator",
     "Engine",
     "History",
     "Stateful",

@@ -70,7 +70,7 @@ def test_a_step_of_two_is_the_step_on_both_batches(
     assert (half - alone).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", [*RUNS, "fp16"])
+@pytest.mark.parametrize("name", [*RUNS, "fp16", "application"])
 def test_both_end_with_the_same_model_and_record(both: list[dict[str, Any]], name: str) -> None:
     assert same(both[0][name], both[1][name])
     _, metrics = both[0][name]
@@ -80,6 +80,7 @@ def test_both_end_with_the_same_model_and_record(both: list[dict[str, Any]], nam
 def test_they_learn_from_other_batches(both: list[dict[str, Any]]) -> None:
     """Alone with the same seeds, the first process would come to other weights."""
     assert not same(both[0]["realnvp"], two_processes.fitted("realnvp"))
+    assert not same(both[0]["application"], two_processes.enlarger())
     assert both[0]["seed"] == 7
     assert both[1]["seed"] != 7
     assert len({Processes(rank, 64).seed(7) % 2**32 for rank in range(64)}) == 64

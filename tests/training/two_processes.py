@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import gencourse
 from gencourse import data
+from gencourse.applications import SuperResolver
 from gencourse.training import Engine, adam, descend, train
 from gencourse.training.processes import Processes, join, leads
 
@@ -55,6 +56,13 @@ def fitted(name: str, **options: Any) -> tuple[dict[str, Tensor], dict[str, list
     return model.state_dict(), history.metrics
 
 
+def enlarger(**options: Any) -> tuple[dict[str, Tensor], dict[str, list[float]]]:
+    """Train an application, which has its own ``fit``."""
+    model = SuperResolver((1, 8, 8), seed=1, device="cpu", width=4, batch=8)
+    history = model.fit(data.load("digits"), steps=4, seed=2, progress=False, **options)
+    return model.state_dict(), history.metrics
+
+
 def main(folder: Path) -> None:
     processes = join(torch.device("cpu"))
     rank, found = processes.rank, {}
@@ -63,6 +71,7 @@ def main(folder: Path) -> None:
         found[f"step {clip}"] = one_step(rows[5 * rank : 5 * rank + 5], processes, clip)
     for name in RUNS:
         found[name] = fitted(name)
+    found["application"] = enlarger()
     found["fp16"] = fitted("gan", precision="fp16")
 
     called: list[int] = []
