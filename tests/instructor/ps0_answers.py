@@ -129,6 +129,83 @@ RIGHT: dict[str, list[str]] = {
             return theta[0], theta[1]
         """,
     ],
+    "task7": [
+        """
+        def batches(n, size, generator):
+            order = torch.randperm(n, generator=generator)
+            return [order[start : start + size] for start in range(0, n, size)]
+        """,
+        """
+        def batches(n, size, generator):
+            left = torch.rand(n, generator=generator).argsort().tolist()
+            while left:
+                yield torch.tensor(left[:size])
+                left = left[size:]
+        """,
+        """
+        import numpy as np
+        def batches(n, size, generator):
+            seed = int(torch.randint(2**31, (), generator=generator))
+            order = np.random.default_rng(seed).permutation(n)
+            return np.array_split(order, range(size, n, size))
+        """,
+        """
+        def batches(n, size, generator):
+            sampler = torch.utils.data.RandomSampler(range(n), generator=generator)
+            return list(torch.utils.data.BatchSampler(sampler, size, drop_last=False))
+        """,
+    ],
+    "task8": [
+        """
+        def in_pieces(f, x, size):
+            return torch.cat([f(x[i : i + size]).detach() for i in range(0, len(x), size)])
+        """,
+        """
+        @torch.no_grad()
+        def in_pieces(f, x, size):
+            out = None
+            for start in range(0, len(x), size):
+                values = f(x[start : start + size])
+                if out is None:
+                    out = values.new_empty((len(x), *values.shape[1:]))
+                out[start : start + size] = values
+            return out
+        """,
+        """
+        def in_pieces(f, x, size):
+            with torch.inference_mode():
+                pieces = list(map(f, torch.split(x, size)))
+            return torch.concatenate(pieces).clone()
+        """,
+    ],
+    "task9": [
+        """
+        import copy
+        def weights_of(network):
+            return copy.deepcopy(network.state_dict())
+        """,
+        """
+        import io
+        def weights_of(network):
+            file = io.BytesIO()
+            torch.save(network.state_dict(), file)
+            file.seek(0)
+            return torch.load(file)
+        """,
+        """
+        def weights_of(network):
+            kept = {}
+            with torch.no_grad():
+                for name, value in (*network.named_parameters(), *network.named_buffers()):
+                    kept[name] = torch.empty_like(value).copy_(value)
+            return kept
+        """,
+        """
+        import copy
+        def weights_of(network):
+            return copy.deepcopy(network).state_dict()
+        """,
+    ],
 }
 
 WRONG: dict[str, list[tuple[str, str]]] = {
@@ -210,9 +287,78 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ),
         ("w = b = 0.0\n    for _ in range(steps): {s}\n    return w", "2 values"),
     ],
+    "task7-batches(n, size, generator)": [
+        ("{o}; return [order[i : i + size] for i in range(0, n - size + 1, size)]", "smaller"),
+        ("{o}; return [order[i : i + size] for i in range(0, n + 1, size)]", "empty"),
+        ("return torch.arange(n).split(size)", "order is not random"),
+        ("return torch.randperm(n).split(size)", "same seed"),
+        ("torch.manual_seed(0); return torch.randperm(n).split(size)", "another order"),
+        (
+            "torch.manual_seed(generator.initial_seed()); return torch.randperm(n).split(size)",
+            "global state",
+        ),
+        ("return torch.randint(n, (n,), generator=generator).split(size)", "twice"),
+        ("{o}; return order[:size]", "most indices are missing"),
+        ("{o}; return [order]", "more than size"),
+        ("{o}; return order.chunk(size)", "index"),
+        ("{o}; return (order + 1).split(size)", "should be 0, 1"),
+        (
+            "p = torch.arange(n).split(size)"
+            "; return [p[i] for i in torch.randperm(len(p), generator=generator)]",
+            "one stretch",
+        ),
+        (
+            "p = torch.arange(n).split(size)"
+            "; return [b[torch.randperm(len(b), generator=generator)] for b in p]",
+            "one stretch",
+        ),
+    ],
+    "task8-in_pieces(f, x, size)": [
+        ("return torch.cat([f(p) for p in x.split(size)])", "no_grad"),
+        ("with torch.no_grad(): return f(x)", "more than size"),
+        ("return f(x).detach()", "more than size"),
+        (
+            "with torch.no_grad():"
+            " return torch.cat([f(x[i : i + size]) for i in range(0, len(x) - size + 1, size)])",
+            "should be shape",
+        ),
+        ("with torch.no_grad(): return torch.cat([f(p[None]) for p in x])", "too often"),
+        ("with torch.no_grad(): return [f(p) for p in x.split(size)]", "list"),
+        ("with torch.no_grad(): return torch.stack([f(p) for p in x.split(size)])", "stack"),
+        (
+            "with torch.no_grad(): return torch.stack([f(p).mean(0) for p in x.split(size)])",
+            "should be shape",
+        ),
+        ("with torch.no_grad(): return torch.cat([f(p) for p in x.chunk(size)])", "size points"),
+        (
+            "with torch.no_grad(): return torch.cat([f(p) for p in reversed(x.split(size))])",
+            "another order",
+        ),
+        ("with torch.no_grad(): return sum(f(p) for p in x.split(size))", "size"),
+    ],
+    "task9-weights_of(network)": [
+        ("return network.state_dict()", "clone each"),
+        ("return dict(network.state_dict())", "clone each"),
+        ("return network.state_dict().copy()", "clone each"),
+        ("return {k: v.detach() for k, v in network.state_dict().items()}", "clone each"),
+        ("return {k: v.detach().clone() for k, v in network.named_parameters()}", "running means"),
+        ("return {k: v.clone() for k, v in network.state_dict(keep_vars=True).items()}", "graph"),
+        ("import copy; return copy.deepcopy(network)", "dictionary"),
+        ("return [v.clone() for v in network.state_dict().values()]", "dictionary"),
+        ("return {k: torch.zeros_like(v) for k, v in network.state_dict().items()}", "equal"),
+        ("return {k: v.tolist() for k, v in network.state_dict().items()}", "tensors"),
+        ("return network.load_state_dict(network.state_dict())", "dictionary"),
+        (
+            "w = network.state_dict()"
+            "; kept = {k: v.clone() for k, v in w.items()}"
+            "; [v.zero_() for v in w.values()]; return kept",
+            "itself was changed",
+        ),
+    ],
 }
 
 _SHORT = {
+    "o": "order = torch.randperm(n, generator=generator)",
     "n": "n = torch.randn(x.shape, generator=generator, dtype=x.dtype)",
     "y": "y = x.clone().requires_grad_()",
     "s": "r = w * x + b - y; w, b = w - eta * 2 * (r * x).mean(), b - eta * 2 * r.mean()",

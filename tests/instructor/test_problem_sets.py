@@ -206,13 +206,13 @@ def test_points_add_up_as_the_table_says(name: str) -> None:
             for cell, points in POINTS[name].items()
             if cell.split("-")[0] == f"task{number}"
         )
-        assert row.endswith(f"| {worth} |")
+        assert row.endswith(f"| {worth:g} |")
         (title,) = (
             cell.source.splitlines()[0]
             for cell in notebook.cells
             if cell.id == f"task{number}-text"
         )
-        assert f"({worth} points" in title
+        assert f"({worth:g} points" in title
     tasks = {cell.split("-")[0] for cell, points in POINTS[name].items() if points}
     assert tasks == {f"task{number}" for number in numbers}
 
