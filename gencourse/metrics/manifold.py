@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +10,10 @@ from torch import Tensor
 
 from gencourse._precision import BLOCK, double
 from gencourse._validate import positive
+from gencourse.metrics._distances import Cloud, decided, kth_neighbour, slices
 from gencourse.metrics.frechet import same_space
 
 __all__ = ["PRDC", "prdc"]
-
-# A squared distance below this share of the two squared norms is rounding: points that coincide
-# must be found at distance 0, whatever matrix product the distance came from.
-COINCIDE = 1e-13
 
 
 @dataclass(frozen=True)
@@ -77,50 +75,28 @@ def prdc(real: Tensor, fake: Tensor, k: int = 5, *, block: int = BLOCK) -> PRDC:
     positive(k, "k", integer=True)
     positive(block, "block", integer=True)
     same_space(real, fake, "real", "fake", at_least=k + 1)
-    real, fake = double(real.detach()), double(fake.detach())
-    fake = fake.to(real.device)
-    centre = real.mean(dim=0)
-    real, fake = real - centre, fake - centre
-    real_norms, fake_norms = real.square().sum(dim=1), fake.square().sum(dim=1)
-    real_radius = _squared_radius(real, real_norms, k, block)
-    fake_radius = _squared_radius(fake, fake_norms, k, block)
-
+    device = double(real[:0]).device
+    real, fake = real.detach().to(device), fake.detach().to(device)
+    centre = torch.stack([double(part).sum(dim=0) for part in real.split(BLOCK)]).sum(0) / len(real)
+    x, y, side = Cloud(real, centre), Cloud(fake, centre), max(1, math.isqrt(block))
     # Strictly inside, or at the centre: d² < max(r², smallest positive number).
     tiny = torch.finfo(torch.float64).tiny
-    real_radius, fake_radius = real_radius.clamp_min(tiny), fake_radius.clamp_min(tiny)
-    balls = torch.zeros(len(fake), dtype=torch.int64, device=real.device)
-    recalled = covered = torch.zeros((), dtype=torch.int64, device=real.device)
-    rows = max(1, block // len(fake))
-    for part, norms, radius in zip(
-        real.split(rows), real_norms.split(rows), real_radius.split(rows), strict=True
-    ):
-        squares = _squares(part, norms, fake, fake_norms)
-        inside = squares < radius[:, None]
-        balls += inside.sum(dim=0)
-        covered = covered + inside.any(dim=1).sum()
-        recalled = recalled + (squares < fake_radius).any(dim=1).sum()
+    real_radius = kth_neighbour(x, k, side).clamp_min(tiny)
+    fake_radius = kth_neighbour(y, k, side).clamp_min(tiny)
+
+    balls = torch.zeros(len(fake), dtype=torch.int64, device=device)
+    recalled, covered = torch.zeros(2, len(real), dtype=torch.bool, device=device)
+    for rows in slices(len(real), side):
+        for columns in slices(len(fake), side):
+            of_real, of_fake = real_radius[rows, None], fake_radius[columns]
+            squares = decided(x, rows, y, columns, of_real, of_fake)
+            inside = squares < of_real
+            balls[columns] += inside.sum(dim=0)
+            covered[rows] |= inside.any(dim=1)
+            recalled[rows] |= (squares < of_fake).any(dim=1)
     return PRDC(
         precision=(balls > 0).double().mean().item(),
-        recall=recalled.item() / len(real),
+        recall=recalled.double().mean().item(),
         density=balls.double().mean().item() / k,
-        coverage=covered.item() / len(real),
+        coverage=covered.double().mean().item(),
     )
-
-
-def _squares(x: Tensor, x_norms: Tensor, y: Tensor, y_norms: Tensor) -> Tensor:
-    """Squared distances, shape (n, m), of centred points; those that are rounding become 0."""
-    norms = x_norms[:, None] + y_norms
-    squares = torch.addmm(norms, x, y.T, alpha=-2)
-    return squares.masked_fill_(squares < norms.mul_(COINCIDE), 0.0)
-
-
-def _squared_radius(x: Tensor, norms: Tensor, k: int, block: int) -> Tensor:
-    """Squared distance of each point to its k-th nearest neighbour, shape (n,)."""
-    rows = max(1, block // len(x))
-    radii = []
-    for start in range(0, len(x), rows):
-        stop = start + rows
-        squares = _squares(x[start:stop], norms[start:stop], x, norms)
-        squares.diagonal(start).zero_()  # itself, which is the nearest
-        radii.append(squares.topk(k + 1, dim=1, largest=False, sorted=False).values.amax(dim=1))
-    return torch.cat(radii)

@@ -128,6 +128,65 @@ def test_properties(n: int, m: int, d: int, k: int, seed: int) -> None:
     assert found == package(real, fake, k)
 
 
+def by_definition(real: Tensor, fake: Tensor, k: int) -> PRDC:
+    """In float64 from differences, which is what tiles in float32 must come to."""
+    exactly = {"compute_mode": "donot_use_mm_for_euclid_dist"}
+    real_radius, fake_radius = (
+        torch.cdist(x, x, **exactly).kthvalue(k + 1, dim=1).values for x in (real, fake)
+    )
+    distances = torch.cdist(real, fake, **exactly)
+    inside = distances < real_radius[:, None]
+    return PRDC(
+        inside.any(0).double().mean().item(),
+        (distances < fake_radius).any(1).double().mean().item(),
+        inside.sum(0).double().mean().item() / k,
+        inside.any(1).double().mean().item(),
+    )
+
+
+def near_the_edge(n: int, d: int) -> tuple[Tensor, Tensor]:
+    """Points that are a 1e-9th of the radius inside or outside a ball, by turns."""
+    real = draw(n, d)
+    distances, to = torch.cdist(real, real).sort(dim=1)
+    radius = distances[:, 5:6]
+    share = 1 + 1e-9 * (-1.0) ** torch.arange(n, dtype=torch.float64)[:, None]
+    return real, real + share * radius * (real[to[:, 5]] - real) / radius
+
+
+HIGH = {
+    "one law": lambda: (draw(300, 300), draw(200, 300, 1)),
+    "few": lambda: (draw(9, 300), draw(7, 300, 1)),
+    "narrow": lambda: (draw(300, 300), 0.3 * draw(200, 300, 1)),
+    "the edge of balls": lambda: near_the_edge(200, 300),
+    # So far away that in float32 all others are near the same point: all is in doubt.
+    "an outlier": lambda: (torch.cat([draw(150, 300), draw(1, 300) * 1e6]), draw(150, 300, 1)),
+    "tiny": lambda: (1e-22 * draw(100, 300), 1e-22 * draw(100, 300, 1)),
+    "huge": lambda: (1e22 * draw(100, 300), 1e22 * draw(100, 300, 1)),
+}
+
+
+@pytest.mark.parametrize("case", HIGH)
+@pytest.mark.parametrize("block", [3000, 500_000])
+def test_float32_decides_nothing_that_float64_does_not(case: str, block: int) -> None:
+    real, fake = HIGH[case]()
+    found = prdc(real, fake, block=block)
+    assert found == by_definition(real, fake, 5)
+    if case != "an outlier":
+        assert found.density > 0
+
+
+def test_a_user_may_have_lowered_the_precision_of_products() -> None:
+    real, fake = near_the_edge(100, 300)
+    expected = by_definition(real, fake, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert prdc(real, fake) == expected
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert prdc(real, fake) == expected
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_bad_input_is_named() -> None:
     x = draw(20, 3)
     with pytest.raises(ValueError, match="fake must hold at least 6 points, not 5"):
