@@ -437,6 +437,10 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ("{S}; return m + T - i", "2 before the root"),
         ("{S}; return m + T + 2 * i", "is subtracted"),
         ("{S}; return m + T - 2 * (A * B).diagonal().sqrt().sum()", "not of each entry"),
+        (
+            "{S}; return m + T - 2 * (A @ B).diagonal().clamp(min=0).sqrt().sum()",
+            "not of each entry",
+        ),
         ("{S}; return m + T - 2 * (A @ B).trace()", "root of S₁ S₂"),
         ("{S}; return m", "covariances are missing"),
         (
