@@ -45,9 +45,9 @@ def nearest_gaussian(
 ) -> NearestGaussian:
     r"""Minimise D_f(p ‖ N(m, s²)) over m and s, by quadrature on [low, high].
 
-    The best of a grid of Gaussians is refined by the simplex method of Nelder and Mead, which
-    needs no derivatives and does not mind that some divergences are infinite for a q with thin
-    tails. So the result is the best Gaussian of all, not of those near a first guess.
+    Each local minimum among a grid of Gaussians is refined by the simplex method of Nelder and
+    Mead, which needs no derivatives and does not mind that some divergences are infinite for a q
+    with thin tails. So the result is the best Gaussian of all, not of those near a first guess.
 
     Parameters
     ----------
@@ -103,10 +103,23 @@ def nearest_gaussian(
     stds = torch.logspace(math.log10(NARROWEST), math.log10(0.4), STARTS, dtype=torch.float64)
     grid = torch.cartesian_prod(means, (stds * (high - low)).log())
     tried = torch.cat([values(*part.T) for part in grid.split(STARTS)])
-    found = minimize(
-        lambda theta: values(*torch.from_numpy(theta)[:, None]).item(),
-        grid[tried.argmin()].numpy(),
-        method="Nelder-Mead",
-        options={"xatol": 1e-8, "fatol": 1e-12},
+    # A law with several parts has several minima: each that the grid shows is refined. One at its
+    # outer edge is none: a q that leaves the interval loses mass there, and D with it.
+    heights = -tried.reshape(1, STARTS, STARTS)
+    peaks = torch.nn.functional.max_pool2d(heights, 3, stride=1, padding=1) == heights
+    inside = torch.zeros_like(peaks)
+    inside[:, 1:-1, :-1] = True
+    starts = grid[(peaks & inside).flatten() & tried.isfinite()]
+    found = min(
+        (
+            minimize(
+                lambda theta: values(*torch.from_numpy(theta)[:, None]).item(),
+                start.numpy(),
+                method="Nelder-Mead",
+                options={"xatol": 1e-8, "fatol": 1e-12},
+            )
+            for start in (starts if len(starts) else grid[tried.argmin()][None])
+        ),
+        key=lambda result: result.fun,
     )
     return NearestGaussian(float(found.x[0]), math.exp(found.x[1]), float(found.fun))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -39,6 +41,20 @@ def test_reverse_kl_settles_on_the_heavier_part() -> None:
     q = nearest_gaussian(F_DIVERGENCES["reverse-kl"], MIXTURE.log_prob, -10, 10)
     assert q.mean == pytest.approx(-2, abs=0.05)
     assert q.std == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_heaviest_part_is_found_between_nodes_of_the_grid() -> None:
+    """Nearly equal parts: a grid's best need not be near the best of all, of value -log 0.36."""
+    parts = torch.distributions.Normal(
+        torch.tensor([-5.0, 0.0, 5.0], dtype=torch.float64),
+        torch.tensor(0.5, dtype=torch.float64),
+    )
+    weights = torch.tensor([0.3, 0.36, 0.34], dtype=torch.float64)
+    p = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(weights), parts)
+    q = nearest_gaussian(F_DIVERGENCES["reverse-kl"], p.log_prob, -12, 12)
+    assert q.mean == pytest.approx(0, abs=1e-3)
+    # The parts are ten standard deviations apart: the others change the value by about e^-12.
+    assert q.value == pytest.approx(-math.log(0.36), abs=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
