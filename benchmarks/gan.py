@@ -133,7 +133,7 @@ def wgan_gp(options: Options, width: int, aim: float) -> Comparison:
         d, g = (gencourse.training.adam(p, LR) for p in (ours.discriminator, ours.generator))
         ours.discriminator_step(real, z[0], d, torch.Generator(device).manual_seed(1))
         mine = gradient(ours.discriminator)
-        D, G = theirs.discriminator, theirs.generator
+        D, G = plain(theirs.discriminator), plain(theirs.generator)
         d, g_ = (torch.optim.Adam(p.parameters(), LR) for p in (D, G))
         critic_step(D, G, d, real, z[0], alpha[:, None])
         apart = relative(mine, gradient(D))
@@ -143,15 +143,22 @@ def wgan_gp(options: Options, width: int, aim: float) -> Comparison:
         return max(apart, relative(gradient(ours.generator), gradient(G)))
 
     mine, other = build(), build()
+    D, G = plain(other.discriminator), plain(other.generator)
     return Comparison(
         work=f"WGAN-GP on 8 Gaussians, width {width}",
         ours=lambda: mine.fit(x, steps=steps, progress=False),
-        peers={"toy loop": lambda: toy_loop(other.discriminator, other.generator, steps, device)},
+        peers={"toy loop": lambda: toy_loop(D, G, steps, device)},
         difference=difference,
         tolerance=1e-4,
         aim={"": aim},
         calls=steps,
     )
+
+
+def plain(network: nn.Module) -> nn.Sequential:
+    """The same layers as torch passes through them, for those who write their own loop."""
+    assert isinstance(network, nn.Sequential)
+    return nn.Sequential(*network)
 
 
 def gradient(network: nn.Module) -> Tensor:

@@ -218,6 +218,7 @@ class AdversarialModel(GenerativeModel):
         optimiser_d = self._optimiser(self.discriminator, s.lr_discriminator)
         optimiser_g = self._optimiser(self.generator, s.lr_generator)
         schedules = [CosineAnnealingLR(o, steps) for o in (optimiser_d, optimiser_g)]
+        follow = self.average.following(self.generator)
         m = s.batch
 
         def step(i: int) -> dict[str, Tensor]:
@@ -232,7 +233,7 @@ class AdversarialModel(GenerativeModel):
             loss_g = self.generator_step(z[k], optimiser_g, generator, real=real)
             for schedule in schedules:
                 schedule.step()
-            self.average.update_parameters(self.generator)
+            follow()
             return {"discriminator": loss_d, "generator": loss_g}
 
         self.train()

@@ -1,6 +1,6 @@
 """The networks that models are built from, one architecture in each file.
 
-Most functions return a plain :class:`torch.nn.Sequential`, so that printing a model shows
+Most functions return a :class:`torch.nn.Sequential`, so that printing a model shows
 the whole of it. Images have shape ``(channels, height, width)``.
 """
 
@@ -16,6 +16,7 @@ from gencourse.nets.masked_convolution import Dropout, MaskedConv2d, MaskedConvo
 from gencourse.nets.mixtures import DiscretisedLogistics, MixtureOfGaussians, cooled, spread_out
 from gencourse.nets.mlp import mlp
 from gencourse.nets.parameters import frozen, parameter_count, weights_from
+from gencourse.nets.relu import ReLUNetwork
 from gencourse.nets.residual import ResidualConvolutions
 from gencourse.nets.spectral import SpectralNormalisation, spectral_norm
 from gencourse.nets.time import TimeFeatures, TimeMLP
@@ -32,6 +33,7 @@ __all__ = [
     "MaskedLinear",
     "MaskedMLP",
     "MixtureOfGaussians",
+    "ReLUNetwork",
     "ResidualConvolutions",
     "SpectralNormalisation",
     "TimeFeatures",

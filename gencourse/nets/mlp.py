@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from gencourse.nets.relu import ReLUNetwork
+
 __all__ = ["mlp"]
 
 
@@ -31,7 +33,7 @@ def mlp(
     Examples
     --------
     >>> mlp(2, 1, width=16, depth=1)
-    Sequential(
+    ReLUNetwork(
       (0): Linear(in_features=2, out_features=16, bias=True)
       (1): ReLU()
       (2): Linear(in_features=16, out_features=1, bias=True)
@@ -41,4 +43,5 @@ def mlp(
     layers: list[nn.Module] = []
     for a, b in pairwise(sizes):
         layers += [nn.Linear(a, b), activation()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
+    network = ReLUNetwork if activation is nn.ReLU else nn.Sequential
+    return network(*layers, nn.Linear(sizes[-1], outputs))

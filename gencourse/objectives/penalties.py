@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from gencourse.nets.relu import gradient_of_relu_network, is_relu_network
 from gencourse.objectives.base import Regulariser, Turn
 
 __all__ = [
     "GradientPenalty",
     "between",
     "gradient_in",
-    "gradient_of_relu_network",
-    "is_relu_network",
     "one_sided",
     "two_sided",
 ]
@@ -36,48 +35,6 @@ def gradient_in(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(f(x).sum(), x, create_graph=True)
     return gradient.flatten(1)
-
-
-def gradient_of_relu_network(network: nn.Sequential, x: Tensor) -> Tensor:
-    r"""∇f at each row of ``x``, as :func:`gradient_in`, of a network that :func:`is_relu_network`.
-
-    With masks :math:`M_l` that tell where layer l is positive,
-
-    .. math:: \nabla f = W_1^T M_1 W_2^T M_2 \cdots W_{L-1}^T M_{L-1} W_L^T,
-
-    and as the masks are constant almost everywhere, a step that lessens a function of ∇f passes
-    backwards through this product alone. Differentiating twice comes to the same, after two
-    further passes backwards with gradients that are zero: this saves a seventh of the products
-    of matrices in a step of a critic with a gradient penalty.
-    """
-    linear = [layer for layer in network if isinstance(layer, nn.Linear)]
-    masks = []
-    with torch.no_grad():
-        for layer in network[:-1]:
-            x = layer(x)
-            if isinstance(layer, nn.ReLU):
-                masks.append(x.sign())  # 0 or 1
-    gradient = linear[-1].weight.expand(len(x), -1)
-    for mask, layer in zip(reversed(masks), reversed(linear[:-1]), strict=True):
-        gradient = (gradient * mask) @ layer.weight
-    return gradient
-
-
-def is_relu_network(critic: object) -> bool:
-    """Whether ``critic`` is plain linear layers with a ReLU between any two, and one output.
-
-    Neither layers with a parametrisation, such as spectral normalisation, nor networks that compute
-    in 16 bits or are compiled, whose forward pass is not the one that is written down here.
-    """
-    if type(critic) is not nn.Sequential or "forward" in critic.__dict__ or len(critic) < 3:
-        return False
-    if critic._compiled_call_impl is not None or len(critic) % 2 == 0:
-        return False
-    if any(module._forward_hooks or module._forward_pre_hooks for module in critic.modules()):
-        return False
-    kinds = [type(layer) for layer in critic]
-    alternate = set(kinds[::2]) == {nn.Linear} and set(kinds[1::2]) == {nn.ReLU}
-    return alternate and bool(critic[-1].out_features == 1)
 
 
 def two_sided(slope: Tensor) -> Tensor:
