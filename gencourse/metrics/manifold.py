@@ -77,7 +77,8 @@ def prdc(real: Tensor, fake: Tensor, k: int = 5, *, block: int = BLOCK) -> PRDC:
     same_space(real, fake, "real", "fake", at_least=k + 1)
     device = double(real[:0]).device
     real, fake = real.detach().to(device), fake.detach().to(device)
-    centre = torch.stack([double(part).sum(dim=0) for part in real.split(BLOCK)]).sum(0) / len(real)
+    few = real.split(max(1, BLOCK // real.shape[1]))
+    centre = torch.stack([double(part).sum(dim=0) for part in few]).sum(dim=0) / len(real)
     x, y, side = Cloud(real, centre), Cloud(fake, centre), max(1, math.isqrt(block))
     # Strictly inside, or at the centre: d² < max(r², smallest positive number).
     tiny = torch.finfo(torch.float64).tiny

@@ -199,12 +199,16 @@ def _log_densities(centres: Tensor, x: Tensor, bandwidths: Tensor, block: int) -
     flat = flat - origin
     at = double(x).to(flat.device).flatten(1) - origin
     n, d = flat.shape
-    squares = flat.square().sum(1)
-    h = bandwidths.to(flat)
+    norms, h = flat.square().sum(1), bandwidths.to(flat)
+    columns = min(n, max(1, math.isqrt(block)))  # nearly square tiles, which products do best
     parts = []
-    for rows in at.split(max(1, block // n)):
-        distances = (rows.square().sum(1)[:, None] + squares - 2 * rows @ flat.T).clamp_min(0)
-        parts.append(torch.stack([log_sum_exp(distances / (-2 * s**2)) for s in h]))
+    for rows in at.split(max(1, block // columns)):
+        tiles = []
+        for some, of_some in zip(flat.split(columns), norms.split(columns), strict=True):
+            of_both = rows.square().sum(1)[:, None] + of_some
+            distances = torch.addmm(of_both, rows, some.T, alpha=-2).clamp_min(0)
+            tiles.append(torch.stack([log_sum_exp(distances / (-2 * s**2)) for s in h]))
+        parts.append(torch.stack(tiles).logsumexp(dim=0))
     constant = math.log(n) + d * (h.log() + LOG_2PI / 2)
     return torch.cat(parts, dim=1) - constant[:, None]
 
