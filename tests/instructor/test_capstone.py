@@ -26,10 +26,14 @@ def _course(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENCOURSE_COURSE", str(ROOT))
 
 
-@pytest.mark.parametrize("name", ["ddpm", "ddpm-again", "gmm"])
+@pytest.mark.parametrize("name", ["ddpm", "ddpm-again", "ddpm-seed1", "gmm"])
 def test_systems_get_their_points(name: str) -> None:
+    """A good one all; a mixture of Gaussians, which is too smooth, all but a part of FID's."""
     found = judged(name)
-    assert shares(found) == dict.fromkeys(shares(found), 1.0)
+    earned = shares(found)
+    if name == "gmm":
+        assert 0.75 < earned.pop("fid") < 0.9
+    assert earned == dict.fromkeys(earned, 1.0)
     assert found.classes == 10
     assert found.copied + found.repeated < 0.05
 
