@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from gencourse.nets.linear import linear
 
 __all__ = ["Choose", "MaskedLinear", "MaskedMLP"]
 
@@ -36,7 +37,7 @@ class MaskedLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
         weight = self.weight if self.full else self.mask * self.weight
-        return F.linear(x, weight, self.bias)
+        return linear(x, weight, self.bias)
 
 
 class MaskedMLP(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gencourse._validate import positive
+from gencourse.nets.linear import linear
 from gencourse.nets.time import TimeFeatures
 from gencourse.nets.unet import TimeUNet
 
@@ -118,7 +119,7 @@ class MLPInstant(Instant):
 
     def _layers(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         b1, b2, b3 = self.biases
-        h1 = torch.addmm(b1, z, self.field.W1.T).tanh()
+        h1 = linear(z, self.field.W1, b1).tanh()
         h2 = torch.addmm(b2, h1, self.field.W2.T).tanh()
         return h1, h2, torch.addmm(b3, h2, self.field.W3.T)
 
