@@ -237,8 +237,9 @@ def transport_plan(sources: Tensor | None = None, targets: Tensor | None = None)
     return Demo(
         "plan",
         "The cheapest plan, while you move the places",
-        "Drag bakeries and cafés. With p = 1 the lines of a cheapest plan never cross. With p < 1 a "
-        "long and a short trip cost less than two of middle length, with p > 1 more: then they may.",
+        "Drag bakeries and cafés. With p = 1 the lines of a cheapest plan never cross. With p < 1 "
+        "a long and a short trip cost less than two of middle length, with p > 1 more: then lines "
+        "may cross.",
         {
             "sources": _in_plane(sources, "sources").tolist(),
             "targets": _in_plane(targets, "targets").tolist(),
