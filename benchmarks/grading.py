@@ -5,6 +5,7 @@
     python benchmarks/grading.py --dask --work 2    # one Dask worker against two, with answers
                                                     # that compute for two seconds; --wait 2:
                                                     # that sleep, where processors are taken
+    python -m benchmarks grading                    # for the tables and plots of them all
 
 Both grade the same honest hand-ins, of a course with the same checks, in one run on one machine,
 and must give the same points. Stock nbgrader runs with its own settings, but is told where the
@@ -32,10 +33,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .harness import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 for folder in ("tests/grading/attacks", "tests/instructor", "benchmarks"):
     sys.path.insert(0, str(ROOT / folder))
+if not (ROOT / "solutions").is_dir():
+    raise SystemExit("grading: this is the tree that students see; there is nothing to grade with")
 
 import nbformat  # noqa: E402
 from corpus_case import extra, filled, written  # noqa: E402
@@ -229,6 +236,61 @@ def cluster(workers: int) -> Iterator[tuple[str, list[int]]]:
                 process.terminate()
             for process in started:
                 process.wait()
+
+
+# ---------------------------------------------------------- for `python -m benchmarks grading`
+
+SIZES = (2, 5, 10, 20, 50, 100, 200)  # of classes, of which cost as a function is measured
+
+
+def rows(options: Options) -> Iterator[dict[str, Any]]:
+    """Yield two rows beside nbgrader, and one of how cost grows with the number of hand-ins.
+
+    One worker is compared by the processor's clock, as elsewhere with one thread; two side by
+    side, which nbgrader has not, by that on the wall.
+    """
+    from . import growth
+    from .harness import compared
+
+    count = options.size(50, 2)
+    runs: dict[str, list[Run]] = {"stock": [], "1": [], "2": []}
+    for i in range(min(options.rounds, options.size(2, 1))):
+        order = list(runs)[i % 3 :] + list(runs)[: i % 3]
+        for side in order:
+            runs[side].append(graded(count, side))
+    differ = max(
+        abs(run.scores[student] - points)
+        for side in runs.values()
+        for run in side
+        for student, points in runs["stock"][0].scores.items()
+    )
+    work = f"grading {count} hand-ins of the small set"
+    for side, clock, label in (
+        ("1", "cpu", "one worker, processor time"),
+        ("2", "seconds", "two workers, on the wall"),
+    ):
+        ours, theirs = ([getattr(r, clock) for r in runs[s]] for s in (side, "stock"))
+        yield compared(
+            f"{work}, {label}", "nbgrader autograde", ours, theirs,
+            aim=5, difference=differ, tolerance=0,
+        )  # fmt: skip
+    sizes = [1, 2] if options.small else list(SIZES)
+    grown = [graded(n, "1") for n in sizes]
+    yield growth.row(
+        "grading a class", "hand-ins", sizes, [r.cpu for r in grown], [r.peak_mb for r in grown]
+    )
+
+
+def graded(count: int, side: str) -> Run:
+    """Grade a class of the small set with stock nbgrader, or with so many workers of ours."""
+    hand_ins = small_class(count)
+    with tempfile.TemporaryDirectory(prefix="grading-") as folder:
+        if side == "stock":
+            return run_stock(Path(folder), NAME, hand_ins)
+        return run_ours(Path(folder), NAME, hand_ins, "--workers", side, also=[])
+
+
+# ------------------------------------------------------------------------ as a script
 
 
 def row(label: str, run: Run, count: int) -> None:

@@ -7,7 +7,7 @@ matters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,16 +38,15 @@ FUNCTIONS: dict[str, Measured] = {
 }
 
 
-def rows(options: Options) -> list[dict[str, Any]]:
-    """Return a row for each function and variable, with its sizes, seconds, MB and exponents."""
-    found = []
+def rows(options: Options) -> Iterator[dict[str, Any]]:
+    """Yield a row for each function and variable, with its sizes, seconds, MB and exponents."""
     for name, function in FUNCTIONS.items():
         sizes = N if name != "exact W2" else tuple(n for n in N if n <= EXACT)
         for variable, values in (("n", sizes), ("d", D)):
             points = [values[0], values[1]] if options.small else list(values)
             seconds, megabytes = [], []
             for size in points:
-                n, d = (size, 16) if variable == "n" else (1000, size)
+                n, d = (size, 16) if variable == "n" else (options.size(1000, 100), size)
                 x, y = (cloud(n, d, seed, options) for seed in (0, 1))
 
                 def call(x: Tensor = x, y: Tensor = y, function: Measured = function) -> object:
@@ -56,11 +55,10 @@ def rows(options: Options) -> list[dict[str, Any]]:
                 call()
                 seconds.append(min(timed(call, options.device) for _ in range(2)))
                 megabytes.append(peak_memory(call, options.device))
-            found.append(row(name, variable, points, seconds, megabytes))
-    found.append(training(options))
+            yield row(name, variable, points, seconds, megabytes)
+    yield training(options)
     if options.full:
-        found.append(hundred_thousand(options))
-    return found
+        yield hundred_thousand(options)
 
 
 def cloud(n: int, d: int, seed: int, options: Options) -> Tensor:

@@ -19,7 +19,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,7 +28,16 @@ from typing import Any
 
 import torch
 
-__all__ = ["Comparison", "Disagreement", "Options", "machine", "measure", "peak_memory", "timed"]
+__all__ = [
+    "Comparison",
+    "Disagreement",
+    "Options",
+    "compared",
+    "machine",
+    "measure",
+    "peak_memory",
+    "timed",
+]
 
 Run = Callable[[], object]
 OURS = "gencourse"
@@ -35,6 +45,9 @@ PACKAGES = (
     *("torch", "numpy", "scipy", "scikit-learn", "pot", "torchmetrics", "torch-fidelity", "prdc"),
     *("zuko", "normflows", "torchdiffeq"),
 )
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 class Disagreement(AssertionError):
@@ -126,25 +139,45 @@ def measure(comparison: Comparison, options: Options) -> list[dict[str, Any]]:
     for i in range(rounds):
         for name in names[i % len(names) :] + names[: i % len(names)]:
             seconds[name].append(timed(sides[name], options.device) / comparison.calls)
-    rows = []
-    for peer in comparison.peers:
-        ratios = [b / a for a, b in zip(seconds[OURS], seconds[peer], strict=True)]
-        rows.append(
-            {
-                "work": comparison.work,
-                "peer": peer,
-                "ours": statistics.median(seconds[OURS]),
-                "theirs": statistics.median(seconds[peer]),
-                "ratio": statistics.median(ratios),
-                "lowest": min(ratios),
-                "highest": max(ratios),
-                "aim": comparison.aim.get(peer, comparison.aim.get("")),
-                "difference": difference,
-                "tolerance": comparison.tolerance,
-                "rounds": rounds,
-            }
+    return [
+        compared(
+            comparison.work,
+            peer,
+            seconds[OURS],
+            seconds[peer],
+            aim=comparison.aim.get(peer, comparison.aim.get("")),
+            difference=difference,
+            tolerance=comparison.tolerance,
         )
-    return rows
+        for peer in comparison.peers
+    ]
+
+
+def compared(
+    work: str,
+    peer: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    *,
+    aim: float | None,
+    difference: float,
+    tolerance: float,
+) -> dict[str, Any]:
+    """Return the row of two sides that took these seconds in each round."""
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    return {
+        "work": work,
+        "peer": peer,
+        "ours": statistics.median(ours),
+        "theirs": statistics.median(theirs),
+        "ratio": statistics.median(ratios),
+        "lowest": min(ratios),
+        "highest": max(ratios),
+        "aim": aim,
+        "difference": difference,
+        "tolerance": tolerance,
+        "rounds": len(ratios),
+    }
 
 
 def timed(run: Run, device: torch.device) -> float:
@@ -182,11 +215,30 @@ def peak_memory(run: Run, device: torch.device) -> float:
     if not Path("/proc/self/clear_refs").exists():
         run()
         return float("nan")
-    ctypes.CDLL(None).malloc_trim(0)  # or memory that was freed before would be used again unseen
-    Path("/proc/self/clear_refs").write_text("5")  # begin the record of the peak anew
-    before = _status("VmRSS")
-    run()
-    return (_status("VmHWM") - before) / 2**10
+    with _memory_given_back():
+        Path("/proc/self/clear_refs").write_text("5")  # begin the record of the peak anew
+        before = _status("VmRSS")
+        run()
+        return (_status("VmHWM") - before) / 2**10
+
+
+@contextmanager
+def _memory_given_back() -> Iterator[None]:
+    """Let glibc ask the system for each array by itself, and give it back when it is freed.
+
+    What a process holds is then what is alive in it. By default freed arrays stay, in pieces that
+    the next ones may or may not fit into, and the same call needs twice as much one time as
+    another. Calls take longer meanwhile, so time is measured by itself.
+    """
+    libc = ctypes.CDLL(None)
+    libc.malloc_trim(0)
+    libc.mallopt(M_MMAP_THRESHOLD, 2**16)
+    try:
+        yield
+    finally:
+        # What these grow to in a process with large arrays, as long as nobody sets them.
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**26)
 
 
 def _status(name: str) -> float:

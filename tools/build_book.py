@@ -37,6 +37,8 @@ INPUTS = (
     "_toc.yml",
     "book",
     "assignments",
+    "benchmarks/README.md",
+    "benchmarks/results",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "pyproject.toml",

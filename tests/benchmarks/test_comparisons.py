@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from benchmarks.__main__ import main
 SMALL = harness.Options(rounds=2, small=True)
 
 
-@pytest.mark.parametrize("theme", report.COMPARED)
+@pytest.mark.parametrize("theme", ["gan", "flows", "metrics", "transport", "particles"])
 def test_both_sides_agree(theme: str) -> None:
     torch.manual_seed(0)
     comparisons = list(importlib.import_module(f"benchmarks.{theme}").comparisons(SMALL))
@@ -74,27 +76,97 @@ def test_exponents() -> None:
     assert growth.exponent([10], [1.0]) is None
 
 
-def test_the_runner_writes_a_table(tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """The runner sets the number of threads."""
     threads = torch.get_num_threads()
-    try:
-        main(["transport", "--small", "--rounds", "2", "--out", str(tmp_path)])
-    finally:
-        torch.set_num_threads(threads)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_runner_writes_a_table(tmp_path: Path) -> None:
+    main(["transport", "--small", "--rounds", "2", "--out", str(tmp_path)])
     written = json.loads((tmp_path / "cpu-transport.json").read_text(encoding="utf-8"))
     assert written["machine"]["cores"] >= 1
     assert len(written["rows"]) == 2
     text = (tmp_path / "cpu.md").read_text(encoding="utf-8")
     assert "| sliced W2, 50 points, 10 projections | POT |" in text
-    figure = report.plot_ratios(report.load("cpu", tmp_path))
-    assert len(figure.axes[0].get_yticks()) == 2
+    assert "POT" in (tmp_path / "cpu-ratios.svg").read_text(encoding="utf-8")
     with pytest.raises(SystemExit):
         main(["no-such-theme", "--out", str(tmp_path)])
 
 
-def test_what_is_committed_can_be_shown() -> None:
-    results = report.load()
-    text = report.table(results)
-    for row in report.compared(results):
-        assert row["work"] in text
-    if "growth" in results:
-        assert report.plot_growth(results).axes
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_growth_imports_and_systems(tmp_path: Path) -> None:
+    main(["growth", "imports", "systems", "--small", "--out", str(tmp_path)])
+    results = report.load("cpu", tmp_path)
+    exact = [r for r in results["growth"]["rows"] if r["work"] == "exact W2"]
+    assert [r["variable"] for r in exact] == ["n", "d"]
+    assert results["imports"]["rows"][0]["seconds"] < 1
+    trained = {r["system"]: r for r in results["systems"]["rows"]}
+    assert len(trained) == 5
+    assert trained["gmm"]["steps a second"] > 0
+    text = (tmp_path / "cpu.md").read_text(encoding="utf-8")
+    assert "| `gmm` | ring8 | " in text
+    assert "| exact W2 | n = 100 … 200 | n^" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / "solutions").is_dir(), reason="this is the tree that students see")
+def test_grading_beside_nbgrader() -> None:
+    from benchmarks import grading
+
+    one, two, grown = grading.rows(harness.Options(rounds=1, small=True))
+    assert one["difference"] == two["difference"] == 0  # the same points for all
+    assert one["theirs"] > 0
+    assert two["ours"] > 0
+    assert grown["variable"] == "hand-ins"
+    assert min(grown["megabytes"]) > 0
+
+
+@pytest.mark.slow
+def test_chapters_side_by_side_draw_the_same(tmp_path: Path) -> None:
+    from benchmarks import book_build
+
+    (row,) = book_build.rows(SMALL)
+    assert row["difference"] == 0
+    assert row["ratio"] == row["theirs"] / row["ours"]
+
+
+def made(compiled: bool | str, **found: object) -> dict[str, object]:
+    return {"system": "gan", "data": "ring8", "compiled": compiled, **found}
+
+
+def test_ways_to_compile_stand_side_by_side() -> None:
+    rows = [
+        made(False, **{"steps a second": 90.2, "megabytes": 4.1}),
+        made("cudagraphs", **{"steps a second": 410.0, "megabytes": 6.4}),
+        made(True, error="OutOfMemoryError: none is left"),
+    ]
+    text = report.trained({"systems": {"rows": rows}})
+    assert "| system | data | steps a second | peak MB | with CUDA graphs | peak MB |" in text
+    assert "| `gan` | ring8 | 90 | 4 | 410 | 6 | fails |  |" in text
+    assert "- `gan`, ring8, compiled: OutOfMemoryError: none is left" in text
+
+
+def test_what_is_committed_belongs_together(tmp_path: Path) -> None:
+    """Tables are those of the numbers beside them, and the book shows all of them."""
+    book = (ROOT / "book" / "performance.md").read_text(encoding="utf-8")
+    for path in report.RESULTS.glob("*.md"):
+        assert path.read_text(encoding="utf-8") == report.table(report.load(path.stem))
+        assert f"results/{path.name}" in book
+    for path in report.RESULTS.glob("*.svg"):
+        assert f"results/{path.name}" in book
+
+
+def test_the_same_numbers_give_the_same_files(tmp_path: Path) -> None:
+    for path in report.RESULTS.glob("cpu-*.json"):
+        shutil.copy(path, tmp_path)
+    found = []
+    for _ in range(2):
+        report.write("cpu", tmp_path)
+        found.append({path.name: path.read_bytes() for path in tmp_path.iterdir()})
+    assert found[0] == found[1]
+    assert {"cpu.md", "cpu-ratios.svg", "cpu-growth.svg"} <= found[0].keys()
