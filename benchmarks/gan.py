@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import gencourse
 from gencourse.models.gan import AdversarialModel
@@ -18,6 +19,7 @@ __all__ = ["comparisons"]
 LAMBDA = 0.1  # weight of the penalty, and the rest of the settings of the toy experiment
 LR, BETAS = 1e-4, (0.5, 0.9)
 CRITIC_STEPS, BATCH = 5, 256
+LR_DCGAN, BETAS_DCGAN = 2e-4, (0.5, 0.999)
 
 
 def comparisons(options: Options) -> Iterator[Comparison]:
@@ -173,22 +175,32 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 
 def example_loop(
-    D: nn.Module, G: nn.Module, x: Tensor, latent: int, batch: int, steps: int, device: torch.device
-) -> None:
-    """Train as the usual PyTorch example of DCGAN does.
+    D: nn.Module,
+    G: nn.Module,
+    x: Tensor,
+    latent: int,
+    batch: int,
+    steps: int,
+    device: torch.device,
+    *,
+    falling: bool = False,
+) -> Tensor:
+    """Train as the usual PyTorch example of DCGAN does; return the losses, shape (steps, 2).
 
     A re-creation, not a copy: a DataLoader, labels made anew, real and fake images one after the
     other, plain Adam, mixed precision by autocast and a scaler, and losses asked for in each step.
+    Its rates stay as they are; where they fall, it is to be compared with ours, which do.
     """
     from torch.utils.data import DataLoader, TensorDataset
 
     loader = DataLoader(TensorDataset(x.cpu()), batch_size=batch, shuffle=True, drop_last=True)
     criterion = nn.BCEWithLogitsLoss()
-    optimiser_d = torch.optim.Adam(D.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    optimiser_g = torch.optim.Adam(G.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    optimiser_d = torch.optim.Adam(D.parameters(), lr=LR_DCGAN, betas=BETAS_DCGAN)
+    optimiser_g = torch.optim.Adam(G.parameters(), lr=LR_DCGAN, betas=BETAS_DCGAN)
+    schedules = [CosineAnnealingLR(o, steps) for o in (optimiser_d, optimiser_g) if falling]
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
     half = torch.float16 if device.type == "cuda" else torch.bfloat16
-    done = 0
+    losses: list[tuple[float, float]] = []
     while True:
         for (real,) in loader:
             real = real.to(device)
@@ -206,27 +218,32 @@ def example_loop(
             scaler.scale(loss_g).backward()
             scaler.step(optimiser_g)
             scaler.update()
-            (loss_real.item() + loss_fake.item(), loss_g.item())
-            done += 1
-            if done == steps:
-                return
+            for schedule in schedules:
+                schedule.step()
+            losses.append((loss_real.item() + loss_fake.item(), loss_g.item()))
+            if len(losses) == steps:
+                return torch.tensor(losses)
 
 
 def dcgan(options: Options) -> Comparison:
+    """A step is one of each player, on a batch of real images and one of fakes."""
     device, steps, batch = options.device, options.size(50, 1), options.size(128, 8)
     n = options.size(10_000, 32)
-    x = torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
+    glyphs = gencourse.data.load("glyphs", size=32, channels=3, n_train=n, n_test=16)
+    x = glyphs.images("train").to(device)
+    precision = "fp16" if device.type == "cuda" else "bf16"
 
     def build() -> AdversarialModel:
         model = gencourse.build(
             "dcgan", x, device=device, batch=batch, width=options.size(64, 8), latent=100,
-            components=1, jitter=0.0,
+            components=1, jitter=0.0, lr_discriminator=LR_DCGAN, lr_generator=LR_DCGAN,
+            beta1=BETAS_DCGAN[0], beta2=BETAS_DCGAN[1],
         )  # fmt: skip
         assert isinstance(model, AdversarialModel)
         return model
 
-    def difference() -> float:
-        """Of the discriminator's losses on the same images and fakes."""
+    def apart() -> float:
+        """Relative difference of the discriminator's losses on the same images and fakes."""
         model = build()
         fake = model.generator(torch.randn(batch, 100, device=device)).detach()
         turn = model.turn(x[:batch], fake)
@@ -237,20 +254,39 @@ def dcgan(options: Options) -> Comparison:
         other = other + criterion(at_fake, torch.zeros_like(at_fake))
         return abs(mine.item() - other.item()) / other.item()
 
+    def difference() -> float:
+        """Of the loss curves: means of each half of a training, over the larger and 1/2.
+
+        Batches and noise are different ones, so means are as far apart as those of two seeds.
+        """
+        # Convolutions round to TF32 by default, and differently for batches of other sizes.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            assert apart() < 1e-4
+        ours, theirs = build(), build()
+        theirs.load_state_dict(ours.state_dict())
+        length = options.size(400, 40)
+        found = ours.fit(x, steps=length, progress=False, precision=precision).metrics
+        mine = torch.tensor([found["discriminator"], found["generator"]]).T
+        theirs.train()
+        args = (x, 100, batch, length, device)
+        other = example_loop(theirs.discriminator, theirs.generator, *args, falling=True)
+        means = [
+            torch.stack([half.mean(0) for half in curve.tensor_split(2)]) for curve in (mine, other)
+        ]
+        return ((means[0] - means[1]).abs() / (torch.maximum(*means) + 0.5)).max().item()
+
     mine, other = build(), build()
     other.train()
     return Comparison(
-        work=f"DCGAN on images of 32 × 32, batch {batch}, mixed precision",
-        ours=lambda: mine.fit(
-            x, steps=steps, progress=False, precision="fp16" if device.type == "cuda" else "bf16"
-        ),
+        work=f"DCGAN on images of 32 × 32, mixed precision, a step of {batch} images",
+        ours=lambda: mine.fit(x, steps=steps, progress=False, precision=precision),
         peers={
             "example loop": lambda: example_loop(
                 other.discriminator, other.generator, x, 100, batch, steps, device
             )
         },
         difference=difference,
-        tolerance=1e-4,
+        tolerance=0.15,
         aim={"": 1.5},
         calls=steps,
     )

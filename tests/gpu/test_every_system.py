@@ -166,6 +166,21 @@ def test_compiled(where: str, slug: str) -> None:
 
 
 @pytest.mark.usefixtures("fresh")
+@everywhere(("gan", "realnvp"))
+def test_cuda_graphs(where: str, slug: str) -> None:
+    """Kernels that were recorded and are launched together: warm-up, recording, then replays.
+
+    A CPU has none to record; there the networks run as torch traced them.
+    """
+    _, plain = fitted(slug, where, steps=6)
+    model, history = fitted(slug, where, steps=6, compile="cudagraphs")
+    assert bool(model.compilable()) == (torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0)
+    for name, values in history.metrics.items():
+        assert values[-1] == pytest.approx(plain.metrics[name][-1], rel=2e-3, abs=2e-3), name
+    assert model.sample(3).isfinite().all()  # the graphs' memory is theirs; samples have their own
+
+
+@pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("slug", ["ebm", "realnvp"])
 def test_compiled_in_mixed_precision(where: str, slug: str) -> None:
     """Rounded in training, exact in between: the chains of `ebm` change from one to the other."""
