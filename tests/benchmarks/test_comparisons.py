@@ -113,7 +113,7 @@ def test_growth_imports_and_systems(tmp_path: Path) -> None:
     assert "| exact W2 | n = 100 … 200 | n^" in text
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(not (ROOT / "solutions").is_dir(), reason="this is the tree that students see")
 def test_grading_beside_nbgrader() -> None:
     from benchmarks import grading
