@@ -88,14 +88,14 @@ def table(results: Results) -> str:
 
 def compared(results: Results) -> str:
     lines = [
-        "| work | beside | theirs | ours | ratio | lowest – highest | aim | differ by |",
+        "| work | beside | theirs | ours | ratio | from lowest to highest | aim | differ by |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for r in rows_with("ratio", results):
         aim = "" if r["aim"] is None else f"{r['aim']:g}"
         lines.append(
             f"| {r['work']} | {r['peer']} | {seconds(r['theirs'])} | {seconds(r['ours'])} "
-            f"| {r['ratio']:.2f} | {r['lowest']:.2f}{SPACE}–{SPACE}{r['highest']:.2f} | {aim} "
+            f"| {r['ratio']:.2f} | {r['lowest']:.2f}{SPACE}to{SPACE}{r['highest']:.2f} | {aim} "
             f"| {r['difference']:.1g} |"
         )
     return "\n".join(lines)
