@@ -208,6 +208,11 @@ def plot_growth(results: Results) -> Figure:
         for ax, label in zip(panels, ("seconds", "MB at most"), strict=True):
             ax.set(xlabel=VARIABLES[variable], ylabel=label)
             ax.margins(x=0.16)
+            low, high = ax.get_ylim()
+            if high < 10 * low:  # what hardly grows shall look like it
+                ax.set_ylim(low / 4, high * 4)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_minor_formatter("")
     handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
     figure.legend(handles=list(handles.values()), loc="outside upper center", ncols=2, fontsize=8)
     return figure
