@@ -1,4 +1,7 @@
-"""Flows of particles and bridges, beside loops that follow the papers' formulas line by line."""
+"""Flows of particles and bridges, beside the loops in which their authors' releases compute them.
+
+Those take the networks as torch runs them, with their weights as they are in training.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ import gencourse
 from gencourse.models.particle_flow import move
 from gencourse.models.schrodinger_bridge import SchrodingerBridge
 from gencourse.models.vgrow import VGrow
-from gencourse.nets import frozen
 
 from .harness import Comparison, Options
 
@@ -24,20 +26,17 @@ def comparisons(options: Options) -> Iterator[Comparison]:
     yield bridge(options)
 
 
-def vgrow_move(critic: nn.Module, x: Tensor, eta: float, batch: int) -> Tensor:
-    """x + η f″(r) r ∇D for Jeffreys' divergence, in batches as the pseudocode goes.
+def vgrow_move(critic: nn.Module, x: Tensor, eta: float) -> Tensor:
+    """x + η s ∇D for Jeffreys' divergence, as the authors' release moves its particles.
 
-    With the density ratio r = e^{-D} itself, and the gradient by a plain ``backward``.
+    That is (github.com/xjtuygao/VGrow): all of the pool at once, ∇D by a plain ``backward`` of a
+    critic that collects gradients of its weights too, and s = f″(r) r = 1 + e^D.
     """
-    parts = []
-    for part in x.split(batch):
-        at = part.clone().requires_grad_(True)
-        D = critic(at)
-        D.sum().backward()
-        r = torch.exp(-D)
-        f_second = 1 / r + 1 / r**2  # of (r - 1) log r
-        parts.append(part + eta * (f_second * r).detach() * at.grad)  # type: ignore[operator]
-    return torch.cat(parts)
+    particles = x.clone().requires_grad_(True)
+    D = critic(particles)
+    s = 1 + D.detach().exp()
+    D.backward(torch.ones_like(D))
+    return x + eta * s * particles.grad
 
 
 def vgrow(options: Options) -> Comparison:
@@ -46,6 +45,7 @@ def vgrow(options: Options) -> Comparison:
     x = gencourse.data.load("ring8").sample(n, generator=generator).to(device)
     model = gencourse.build("vgrow-jeffreys", x, device=device)
     assert isinstance(model, VGrow)
+    critic = nn.Sequential(*model.critic)  # the same layers, as torch runs them
     eta = 1e-3  # so that the longest move is tamed by a thousandth at most
 
     def ours() -> Tensor:
@@ -53,7 +53,7 @@ def vgrow(options: Options) -> Comparison:
 
     def theirs() -> Tensor:
         # f″(1) = 2 sets the unit of the step of ours.
-        return vgrow_move(model.critic, x, eta / 2, 256)
+        return vgrow_move(critic, x, eta / 2)
 
     def difference() -> float:
         return ((ours() - theirs()).norm() / (theirs() - x).norm()).item()
@@ -61,24 +61,32 @@ def vgrow(options: Options) -> Comparison:
     return Comparison(
         work=f"VGrow, one move of {n} particles",
         ours=ours,
-        peers={"loop from the paper": theirs},
+        peers={"the authors' loop": theirs},
         difference=difference,
         tolerance=1e-2,
         aim={"": 3},
     )
 
 
-def bridge_drift(model: SchrodingerBridge, x: Tensor, t: float, draws: Tensor) -> Tensor:
-    """Return b(x, t) = τ E[f(y) (∇log q_σ(y) + y/τ)] / E[f(y)], draw by draw."""
-    tau = float(model.tau)
-    above = torch.zeros_like(x)
-    below = torch.zeros(len(x), 1, device=x.device)
-    for z in draws:
-        y = x + (tau * (1 - t)) ** 0.5 * z
-        f = torch.exp(model.log_ratio(y + model.start))[:, None]
-        above = above + f * (model.score(y + model.start) + y / tau)
-        below = below + f
-    return tau * above / below
+def bridge_drift(
+    model: SchrodingerBridge, x: Tensor, t: float, draws: Tensor, more: Tensor
+) -> Tensor:
+    """b(x, t) = τ E[f(x + cz) (∇log q_σ(x + cz) + cz/τ)] / E[f(x + cz)] + x, c = √(τ(1 - t)).
+
+    As the authors' release has it (github.com/YangLabHKUST/DGLSB): all draws in one batch, others
+    in the numerator than in the denominator, densities' ratios themselves, and a noise level for
+    each row.
+    """
+    learned, denoiser = model.average.module.children()
+    ratio = nn.Sequential(*learned.children())  # the same layers, as torch runs them
+    tau, n = float(model.tau), len(x)
+    c = (tau * (1 - t)) ** 0.5
+    y = (x + c * draws).view(-1, 2) + model.start
+    sigma = model.sigma * torch.ones(len(y), device=x.device)
+    score = (model._times_sigma(denoiser, y, sigma) / sigma[:, None]).view(-1, n, 2)
+    f = model._ratio(ratio, y).exp().view(-1, n, 1)
+    other_f = model._ratio(ratio, (x + c * more).view(-1, 2) + model.start).exp().view(-1, n, 1)
+    return tau * ((score + c * draws / tau) * f).mean(0) / other_f.mean(0) + x
 
 
 def bridge(options: Options) -> Comparison:
@@ -96,19 +104,20 @@ def bridge(options: Options) -> Comparison:
         return model.first_drift(x, 0.5, generator=generator)
 
     @torch.no_grad()
-    def theirs() -> Tensor:
+    def theirs(shared: bool = False) -> Tensor:
         generator = torch.Generator(device).manual_seed(2)
         draws = torch.randn(samples, n, 2, generator=generator, device=device)
-        return bridge_drift(model, x - model.start, 0.5, draws)
+        more = draws if shared else torch.randn(draws.shape, generator=generator, device=device)
+        return bridge_drift(model, x - model.start, 0.5, draws, more)
 
     def difference() -> float:
-        with frozen(model):
-            return ((ours() - theirs()).norm() / theirs().norm()).item()
+        # With the same draws above and below, as ours has them.
+        return ((ours() - theirs(True)).norm() / theirs(True).norm()).item()
 
     return Comparison(
         work=f"drift of the bridge, {n} particles, {samples} draws each",
         ours=ours,
-        peers={"loop from the paper": theirs},
+        peers={"the authors' loop": theirs},
         difference=difference,
         tolerance=1e-3,
         aim={"": 3},

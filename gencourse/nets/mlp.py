@@ -7,8 +7,11 @@ from itertools import pairwise
 from torch import nn
 
 from gencourse.nets.relu import ReLUNetwork
+from gencourse.nets.silu import SiLUNetwork
 
 __all__ = ["mlp"]
+
+SEQUENCES = {nn.ReLU: ReLUNetwork, nn.SiLU: SiLUNetwork}
 
 
 def mlp(
@@ -43,5 +46,5 @@ def mlp(
     layers: list[nn.Module] = []
     for a, b in pairwise(sizes):
         layers += [nn.Linear(a, b), activation()]
-    network = ReLUNetwork if activation is nn.ReLU else nn.Sequential
-    return network(*layers, nn.Linear(sizes[-1], outputs))
+    layers.append(nn.Linear(sizes[-1], outputs))
+    return SEQUENCES.get(activation, nn.Sequential)(*layers)

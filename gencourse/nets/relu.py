@@ -143,6 +143,8 @@ def times(a: Tensor, b: Tensor) -> Tensor:
     """``a @ b``, by the kernel that is fastest."""
     if _by_onednn(a, b):
         return torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
+    if 1 < b.shape[1] < NARROW and a.device.type == "cpu":
+        return F.linear(a, b.t().contiguous())  # a quarter of the time, as b is laid out by columns
     return a @ b
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gencourse._validate import positive
+from gencourse.nets.silu import by_parts, fused, silu_layer
 
 __all__ = ["TimeFeatures", "TimeMLP"]
 
@@ -116,6 +117,14 @@ class TimeMLP(nn.Module):
         # A single time is a single row of features, and is broadcast over the batch.
         t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
         shifts = self.time(self.features(t)).split(self.width, dim=-1)
+
+        def fast(h: Tensor) -> Tensor:
+            for layer, shift in zip(self.hidden, shifts, strict=True):
+                h = silu_layer(h, layer, shift)  # type: ignore[arg-type]
+            return self.out(h)
+
+        if t.ndim == 0 and type(self.activation) is nn.SiLU and fused(x, self.out, *self.hidden):
+            return by_parts(fast, x, self.width)
         h = x
         for layer, shift in zip(self.hidden, shifts, strict=True):
             h = self.activation(layer(h) + shift)
