@@ -88,7 +88,7 @@ def same_words(printed: str) -> str:
     The plain session knows no lines of source, and takes a function that the checks run beside
     the student's code for one of the student's; a kind of tuple arrives as a tuple.
     """
-    without_place = re.sub(r"\n +in \w+(, at: .*)?(?=\n|$)", "", printed)
+    without_place = re.sub(r"\n +in [\w<>]+(, at: .*)?(?=\n|$)", "", printed)
     return re.sub(r"is a \w+; a tensor", "is no tensor", without_place)
 
 
