@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from gencourse.nets.linear import linear
+from gencourse.nets.kernels import linear
 
 __all__ = ["Choose", "MaskedLinear", "MaskedMLP"]
 

@@ -9,8 +9,8 @@ With :math:`h_0 = x`, :math:`h_l = \mathrm{relu}(W_l h_{l-1} + b_l)` and
 
 where the mask :math:`M_l` tells which of :math:`h_l` are positive. Torch finds the same. Written
 down as one pass each way it takes about two thirds of the time on a CPU: a ReLU comes with the
-product before it, nothing is kept but the :math:`h_l`, and the kernels suit the shapes, see
-:func:`times`.
+product before it, nothing is kept but the :math:`h_l`, and the products suit the shapes, see
+:mod:`gencourse.nets.kernels`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-__all__ = ["ReLUNetwork", "gradient_of_relu_network", "is_relu_network"]
+from gencourse.nets.kernels import hooked, layer, on_its_own, sum_of_products, times
 
-NARROW = 16  # sizes of a matrix for which starting oneDNN takes longer than its product
-#: Torch's own products of float32 use half the width of the vectors that an AMD processor of
-#: 2024 has. OneDNN, which comes with torch, uses all of it and is twice as fast there.
-ONEDNN = (
-    torch.backends.cpu.get_cpu_capability() == "AVX512"
-    and torch.backends.mkldnn.is_available()
-    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-)
+__all__ = ["ReLUNetwork", "gradient_of_relu_network", "is_relu_network"]
 
 
 class ReLUNetwork(nn.Sequential):
@@ -45,7 +38,7 @@ class ReLUNetwork(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x of shape ``(n, inputs)`` to f(x), shape ``(n, outputs)``."""
-        if x.ndim == 2 and x.device.type == "cpu" and not torch.compiler.is_compiling():
+        if on_its_own(x):
             parameters = _parameters(self)
             if parameters is not None and _suits(x, parameters):
                 return _Values.apply(x, *parameters)
@@ -61,7 +54,7 @@ def is_relu_network(f: object) -> bool:
     if type(f) not in (nn.Sequential, ReLUNetwork):
         return False
     assert isinstance(f, nn.Sequential)
-    if "forward" in f.__dict__ or f._compiled_call_impl is not None or _hooked(f):
+    if "forward" in f.__dict__ or f._compiled_call_impl is not None or hooked(f):
         return False
     parameters = _parameters(f)
     return parameters is not None and len(parameters) > 2 and len(parameters[-1]) == 1
@@ -89,7 +82,8 @@ class _Values(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, *parameters: Tensor) -> Tensor:
         h = _hidden(x, parameters)
         ctx.save_for_backward(*h, *parameters)
-        return _layer(h[-1], *parameters[-2:])
+        W, b = parameters[-2:]
+        return layer(h[-1], W, b)
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> Any:
@@ -102,7 +96,7 @@ class _Values(torch.autograd.Function):
         found: list[Tensor | None] = [None] * len(need)
         for l in reversed(range(L)):
             if need[2 * l + 1]:
-                found[2 * l + 1] = _sum_of_products(delta, h[l])
+                found[2 * l + 1] = sum_of_products(delta, h[l])
             if need[2 * l + 2]:
                 found[2 * l + 2] = delta.sum(0)
             if l > 0:
@@ -134,36 +128,9 @@ class _Gradient(torch.autograd.Function):
         h, masked, weights = saved[: L - 1], saved[L - 1 : 2 * L - 2], saved[2 * L - 2 :]
         found: list[Tensor | None] = [None]
         for W, h_l, gradient in zip(weights[:-1], h, masked, strict=True):
-            found += [_sum_of_products(gradient, delta), None]
+            found += [sum_of_products(gradient, delta), None]
             delta = _masked(times(delta, W.t()), h_l)
         return *found, delta.sum(0, keepdim=True), None
-
-
-def times(a: Tensor, b: Tensor) -> Tensor:
-    """``a @ b``, by the kernel that is fastest."""
-    if _by_onednn(a, b):
-        return torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
-    if 1 < b.shape[1] < NARROW and a.device.type == "cpu":
-        return F.linear(a, b.t().contiguous())  # a quarter of the time, as b is laid out by columns
-    return a @ b
-
-
-def _layer(x: Tensor, W: Tensor, b: Tensor, *, relu: bool = False) -> Tensor:
-    """W x + b for each row of ``x``, and perhaps its ReLU."""
-    if _by_onednn(x, W.t()):
-        after = "relu" if relu else "none"
-        return torch.ops.mkldnn._linear_pointwise(x, W, b, after, [], "")
-    y = torch.addmm(b, x, W.t())
-    return y.relu_() if relu else y
-
-
-def _sum_of_products(delta: Tensor, h: Tensor) -> Tensor:
-    """Σ_i δ_i h_iᵀ over the rows. With few columns of h the transpose is eight times as fast."""
-    return times(h.t(), delta).t() if h.shape[1] < NARROW else times(delta.t(), h)
-
-
-def _by_onednn(a: Tensor, b: Tensor) -> bool:
-    return ONEDNN and a.dtype == torch.float32 and min(*a.shape, b.shape[1]) >= NARROW
 
 
 def _masked(delta: Tensor, h: Tensor) -> Tensor:
@@ -175,7 +142,7 @@ def _hidden(x: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
     """h_0, …, h_{L-1}."""
     h = [x]
     for W, b in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
-        h.append(_layer(h[-1], W, b, relu=True))
+        h.append(layer(h[-1], W, b, "relu"))
     return h
 
 
@@ -196,32 +163,21 @@ def _parameters(network: nn.Sequential) -> list[Tensor] | None:
     """W_1, b_1, …, W_L, b_L of linear layers with a ReLU between any two, or None."""
     found: list[Tensor] = []
     layers = network._modules.values()
-    for i, layer in enumerate(layers):
-        if _hooked(layer):
+    for i, module in enumerate(layers):
+        if hooked(module):
             return None
         if i % 2 == 0:
-            if type(layer) is not nn.Linear or layer.bias is None:
+            if type(module) is not nn.Linear or module.bias is None:
                 return None
-            found += (layer.weight, layer.bias)
-        elif type(layer) is not nn.ReLU:
+            found += (module.weight, module.bias)
+        elif type(module) is not nn.ReLU:
             return None
     return found if len(layers) % 2 == 1 else None
 
 
-def _hooked(module: Any) -> bool:
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
-
-
 def _suits(x: Tensor, parameters: list[Tensor]) -> bool:
     """Whether these may go through :class:`_Values`."""
-    if x.dtype != parameters[0].dtype or len(x) == 0 or torch.is_autocast_enabled("cpu"):
-        return False
-    if torch._C._are_functorch_transforms_active():
+    if x.dtype != parameters[0].dtype or len(x) == 0:
         return False
     # Who asks for the gradient in x alone, of a network that could learn, would wait for those
     # in the weights too.

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from gencourse.nets.relu import _by_onednn, _hooked
+from gencourse.nets.kernels import layer, on_its_own
 
 __all__ = ["SiLUNetwork", "by_parts", "fused", "silu_layer"]
 
@@ -28,14 +27,14 @@ class SiLUNetwork(nn.Sequential):
         return by_parts(self._pass, x, self[0].out_features if type(self[0]) is nn.Linear else 1)
 
     def _pass(self, x: Tensor) -> Tensor:
-        layers = list(self)
-        while layers:
-            layer = layers.pop(0)
-            if type(layer) is nn.Linear and layers and type(layers[0]) is nn.SiLU:
-                layers.pop(0)
-                x = silu_layer(x, layer)
+        modules = list(self)
+        while modules:
+            module = modules.pop(0)
+            if type(module) is nn.Linear and modules and type(modules[0]) is nn.SiLU:
+                modules.pop(0)
+                x = silu_layer(x, module)
             else:
-                x = layer(x)
+                x = module(x)
         return x
 
 
@@ -50,23 +49,12 @@ def by_parts(f: Callable[[Tensor], Tensor], x: Tensor, width: int) -> Tensor:
 
 def fused(x: Tensor, *layers: nn.Module) -> bool:
     """Whether a pass through these layers may be made of :func:`silu_layer`."""
-    return (
-        not torch.is_grad_enabled()
-        and x.ndim == 2
-        and x.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and not torch.is_autocast_enabled("cpu")
-        and not torch._C._are_functorch_transforms_active()
-        and not any(_hooked(layer) for layer in layers)
-    )
+    return not torch.is_grad_enabled() and on_its_own(x, *layers)
 
 
-def silu_layer(x: Tensor, layer: nn.Linear, shift: Tensor | float = 0.0) -> Tensor:
+def silu_layer(x: Tensor, linear: nn.Linear, shift: Tensor | float = 0.0) -> Tensor:
     """SiLU(W x + b + shift) for each row of ``x``, without a gradient; one shift for all rows.
 
-    By oneDNN where that is faster, whose product also takes the SiLU: half of the time in all.
+    Where oneDNN does it that takes half of the time, as its product also takes the SiLU.
     """
-    W, b = layer.weight, layer.bias + shift
-    if x.dtype == W.dtype and _by_onednn(x, W.t()):
-        return torch.ops.mkldnn._linear_pointwise(x, W, b, "swish", [], "")
-    return F.silu(F.linear(x, W, b), inplace=True)
+    return layer(x, linear.weight, linear.bias + shift, "swish")

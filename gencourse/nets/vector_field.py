@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gencourse._validate import positive
-from gencourse.nets.linear import linear
+from gencourse.nets.kernels import linear
 from gencourse.nets.time import TimeFeatures
 from gencourse.nets.unet import TimeUNet
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gencourse import nets
-from gencourse.nets import relu
+from gencourse.nets import kernels
 from gencourse.nets.relu import ReLUNetwork, gradient_of_relu_network, is_relu_network
 from gencourse.objectives.penalties import gradient_in
 
@@ -36,9 +36,9 @@ def by_hand(y: Tensor) -> bool:
 
 @pytest.fixture(params=[False, True], ids=["torch", "oneDNN"])
 def onednn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param and not relu.ONEDNN:
+    if request.param and not kernels.ONEDNN:
         pytest.skip("torch's own products are as fast on this processor")
-    monkeypatch.setattr(relu, "ONEDNN", request.param)
+    monkeypatch.setattr(kernels, "ONEDNN", request.param)
 
 
 @pytest.mark.usefixtures("onednn")

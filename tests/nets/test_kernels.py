@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gencourse.nets.linear import linear
+from gencourse.nets.kernels import linear
 
 
 @pytest.mark.parametrize("inputs", [1, 2, 15, 16])
