@@ -69,66 +69,13 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer, *, clip: float | Non
     scaler.update()
 
 
-class Adam(torch.optim.Adam):
-    """Torch's, which on a CPU looks up its parameters and moments once and not in each step.
-
-    To find them, and to count the steps of each parameter, takes four times as long as the update
-    itself where networks are small and many.
-    """
-
-    found: list[list[Tensor]] | None = None  # parameters, and the state of each
-    count: Tensor  # the steps that each parameter has taken
-
-    def step(self, closure: Any = None) -> Any:
-        """Take a step; the numbers are those of :class:`torch.optim.Adam`."""
-        found = self.found or self._find()
-        gradients = [p.grad for p in found[0] if p.grad is not None] if found else []
-        scaled = hasattr(self, "found_inf")  # a GradScaler's message, for this step
-        if not found or closure is not None or scaled or len(gradients) < len(found[0]):
-            return super().step(closure)
-        group = self.param_groups[0]
-        beta1, beta2 = group["betas"]
-        with torch.no_grad():
-            self.count += 1
-            torch._fused_adam_(
-                found[0], gradients, found[1], found[2], [], found[3], lr=group["lr"],
-                beta1=beta1, beta2=beta2, weight_decay=0.0, eps=group["eps"],
-                amsgrad=False, maximize=False,
-            )  # fmt: skip
-        return None
-
-    def _find(self) -> list[list[Tensor]]:
-        """Look up what a step needs, if all of it is there."""
-        parameters = [p for group in self.param_groups for p in group["params"]]
-        plain = len(self.param_groups) == 1 and all(p.device.type == "cpu" for p in parameters)
-        if not plain or not all(self.state.get(p) for p in parameters):
-            return []  # on a GPU, or before the first step
-        # The counts become views of one tensor, which one kernel counts up.
-        self.count = torch.stack([self.state[p]["step"] for p in parameters])
-        for p, count in zip(parameters, self.count.unbind(), strict=True):
-            self.state[p]["step"] = count
-        names = ("exp_avg", "exp_avg_sq", "step")
-        self.found = [parameters, *([self.state[p][name] for p in parameters] for name in names)]
-        return self.found
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the state of a checkpoint."""
-        super().load_state_dict(state_dict)
-        self.found = None
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Learn further parameters."""
-        super().add_param_group(param_group)
-        self.found = None
-
-
 def adam(
     network: nn.Module, lr: float, *, betas: tuple[float, float] = (0.9, 0.999)
 ) -> torch.optim.Adam:
     """Adam, with the whole update fused into one kernel where torch offers it."""
     parameters = list(network.parameters())
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return Adam(parameters, lr=lr, betas=betas, fused=fused)
+    return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=fused)
 
 
 def momentum(network: nn.Module, lr: float, *, beta: float = 0.9) -> torch.optim.SGD:

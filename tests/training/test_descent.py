@@ -95,36 +95,6 @@ def test_a_loop_within_a_loop_has_its_own_engine() -> None:
     assert scaler.get_scale() == 2.0**120
 
 
-# ----------------------------------------------------------------- Adam
-
-
-def test_adam_is_that_of_torch_also_after_a_checkpoint_and_with_weights_at_rest() -> None:
-    """To the last bit, though it looks up its moments once; also a copy of it."""
-    ours, theirs = network(), network()
-    mine = adam(ours, 0.05, betas=(0.5, 0.9))
-    other = torch.optim.Adam(theirs.parameters(), lr=0.05, betas=(0.5, 0.9), fused=True)
-    for i in range(12):
-        for net, optimiser in ((ours, mine), (theirs, other)):
-            optimiser.param_groups[0]["lr"] = 0.05 / (1 + i)
-            optimiser.zero_grad()
-            net(rows()).square().mean().backward()
-            if i in (0, 7):
-                next(net.parameters()).grad = None
-            optimiser.step()
-        assert torch.equal(weights(ours), weights(theirs)), i
-        if i == 3:  # a new process, which has only the state
-            saved = copy.deepcopy(mine.state_dict())
-            mine = adam(ours, 1.0, betas=(0.5, 0.9))
-            mine.load_state_dict(saved)
-        if i == 9:
-            ours, mine = copy.deepcopy((ours, mine))
-    a, b = mine.state_dict()["state"], other.state_dict()["state"]
-    assert a[0]["step"] == b[0]["step"] == 10
-    for key, state in b.items():
-        for name, value in state.items():
-            assert torch.equal(a[key][name], value), (key, name)
-
-
 # ----------------------------------------------------------------- the moving average
 
 

@@ -393,11 +393,21 @@ class _HandIn:
         )
 
     def crashed(self) -> _Ended:
-        """Say how a kernel ended that ended by itself."""
+        """Say how a kernel ended that ended by itself.
+
+        Raises
+        ------
+        SpawnError
+            If it ended with the fork server or its supervisor, which no student's code can end.
+        """
+        from gencourse.grading.sandbox.forkserver import SpawnError
+
         kernel = self.student
         assert kernel is not None
         status = kernel.child.wait(1.0)
         self.end_student()
+        if kernel.child.reason == "server":
+            raise SpawnError("The fork server ended.")
         if status == -9:
             return _Ended(
                 Outcome.MEMORY,

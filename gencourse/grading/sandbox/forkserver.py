@@ -274,8 +274,9 @@ class Child:
         Process id, as seen from here, of the first process of the sandbox, which holds the
         kernel and ends with it.
     reason : str
-        Why it was ended from within: ``"memory"``, far beyond the limit, or ``"disk"``, where
-        kernels have no disk of their own; else empty.
+        Why it was ended from within: ``"memory"``, far beyond the limit, ``"disk"``, where
+        kernels have no disk of their own, or ``"server"``, where the fork server has ended, or
+        what watched the kernel for it; else empty.
     """
 
     def __init__(self, channel: socket.socket, limits: Limits, deadline: float) -> None:
@@ -394,7 +395,8 @@ class Child:
             message, fds, _, _ = socket.recv_fds(self._channel, 1 << 16, 4)
         except OSError:
             message, fds = b"", []
-        answer = json.loads(message) if message else {"exit": -signal.SIGKILL}
+        gone = {"exit": -signal.SIGKILL, "reason": "server"}
+        answer = json.loads(message) if message else gone
         if fds:
             self._handle, self.pid = fds[0], int(answer["pid"])
         if "exit" in answer:

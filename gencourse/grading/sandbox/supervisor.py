@@ -263,6 +263,7 @@ class _Supervisor:
                     self.report_start(started)
                     starting = False
                 elif number == self.lifeline:
+                    self.reason = "server"
                     return self.kill_main()
                 elif number == wake:
                     with contextlib.suppress(BlockingIOError):

@@ -110,16 +110,22 @@ def test_giving_up_ends_what_is_under_way() -> None:
 
 
 @pytest.mark.slow
-def test_the_fork_server_dies_and_the_grading_goes_on() -> None:
+@pytest.mark.parametrize("during", ["the first cell", "the last cell"])
+def test_the_fork_server_dies_and_the_grading_goes_on(during: str) -> None:
+    """What is lost is done again; after a last cell nothing is left that could not be run."""
     try:
         policy.best()
     except policy.NoSandbox as reason:
         pytest.skip(str(reason))
-    cells = (Cell("a", "student", "import time; time.sleep(0.5)"), Cell("b", "checks", "1.0"))
-    work = [(f"s{i}", Job("ps1", (*cells, Cell("c", "student", f"{i}")))) for i in range(4)]
+    long, short = "import time; time.sleep(3)", "1"
+    first, last = (long, short) if during == "the first cell" else (short, long)
+    slow = (Cell("a", "student", first), Cell("b", "checks", "1.0"), Cell("c", "student", last))
+    fast = tuple(Cell(cell.name, cell.kind, short) for cell in slow)
+    work = [(f"s{i}", Job("ps1", cells)) for i, cells in enumerate((fast, slow, fast))]
     with engine.local(2) as here:
         results = here.run(work)
         found = dict([next(results)])
+        time.sleep(1)  # into the long cell
         os.kill(here.start().pid, signal.SIGKILL)
         found |= dict(results)
     assert found.keys() == dict(work).keys()
