@@ -395,7 +395,7 @@ class Child:
             message, fds, _, _ = socket.recv_fds(self._channel, 1 << 16, 4)
         except OSError:
             message, fds = b"", []
-        gone = {"exit": -signal.SIGKILL, "reason": "server"}
+        gone: dict[str, Any] = {"exit": -signal.SIGKILL, "reason": "server"}
         answer = json.loads(message) if message else gone
         if fds:
             self._handle, self.pid = fds[0], int(answer["pid"])
