@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import nbformat
 
@@ -60,16 +61,10 @@ def tiny(path: Path) -> Path:
 
 def beside(chapters: Sequence[Path], jobs: int) -> dict[str, Any]:
     """Execute the chapters one by one, then side by side; return the row."""
-    before = dict(os.environ)
-    try:
-        for name, value in build_book.ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+    with patch.dict(os.environ, {**build_book.ENVIRONMENT, **os.environ}):
         os.environ.pop("MPLBACKEND", None)  # with one given, a kernel would not show its figures
         alone, figures = cold(chapters, 1)
         together, again = cold(chapters, jobs)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
     differ = sum(a != b for a, b in zip_longest(figures, again))
     return compared(
         f"cold execution of {len(chapters)} chapters, {jobs} side by side",

@@ -48,9 +48,9 @@ def write(device: str = "cpu", folder: Path = RESULTS) -> str:
     results = load(device, folder)
     text = table(results)
     (folder / f"{device}.md").write_text(text, encoding="utf-8")
-    plots = {"ratios": plot_ratios, "growth": plot_growth}
-    for name, plot in plots.items():
-        if any(rows_with({"ratios": "ratio", "growth": "sizes"}[name], results)):
+    plots = {"ratios": ("ratio", plot_ratios), "growth": ("sizes", plot_growth)}
+    for name, (key, plot) in plots.items():
+        if any(rows_with(key, results)):
             # The same numbers give the same file.
             with plt.rc_context({"svg.hashsalt": name}):
                 figure = plot(results)

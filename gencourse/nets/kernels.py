@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["layer", "linear", "on_its_own", "sum_of_products", "times"]
+__all__ = ["hooked", "layer", "linear", "on_its_own", "sum_of_products", "times"]
 
 NARROW = 16  # rows or columns
 ONEDNN = (

@@ -24,8 +24,7 @@ __all__ = [
 ]
 
 PULL_AWAY = 0.1  # weight of the term in the generator's loss
-# Diversity ratio of BEGAN, E L(G(z)) / E L(x) in equilibrium. At the 0.75 of the paper's training
-# runs the digits collapse to one.
+# Diversity ratio of BEGAN, E L(G(z)) / E L(x) in equilibrium. At 0.75 the digits collapse to one.
 GAMMA = 1.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,12 @@ def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("this machine has no CUDA GPU")
     return request.param
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Forget what was compiled, and count anew."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    yield
+    torch._dynamo.reset()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,15 +33,6 @@ def fitted(name: str, where: str, **options: Any) -> tuple[torch.nn.Module, Hist
         return resolver, resolver.fit(digits, **fit)
     translator = Translator((1, 8, 8), (1, 8, 8), **small)
     return translator, translator.fit(edges(x), x, **fit)
-
-
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    """Forget what was compiled, and count anew."""
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    yield
-    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -140,15 +140,6 @@ def test_a_gpu_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 # ----------------------------------------------------------------- compilation
 
 
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    """Forget what was compiled, and count anew."""
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    yield
-    torch._dynamo.reset()
-
-
 @pytest.mark.usefixtures("fresh")
 @everywhere(UNLIKE)
 def test_compiled(where: str, slug: str) -> None:
