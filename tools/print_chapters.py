@@ -48,9 +48,12 @@ def print_page(browser: Any, address: str, target: Path) -> None:
     target : Path
         The file, which is replaced whole.
     """
-    context = browser.new_context(viewport={"width": 900, "height": 1200}, color_scheme="light")
+    # Demonstrations set their own height, so the window is as wide as the paper: A4 without its
+    # margins, 174 mm at 96 pixels an inch.
+    context = browser.new_context(viewport={"width": 658, "height": 1200}, color_scheme="light")
     try:
         page = context.new_page()
+        page.emulate_media(media="print")
         page.goto(address, wait_until="load")
         # What loads when it comes into view would not come into view.
         page.evaluate(
@@ -71,6 +74,7 @@ def print_page(browser: Any, address: str, target: Path) -> None:
         page.pdf(
             path=str(temporary),
             format="A4",
+            print_background=True,  # keys of pictures and marks in demonstrations are backgrounds
             margin={"top": "16mm", "bottom": "18mm", "left": "18mm", "right": "18mm"},
             display_header_footer=True,
             header_template="<span></span>",

@@ -73,6 +73,26 @@ def test_figures_are_whole_and_fit(printed: PdfReader) -> None:
     assert figures <= drawn <= figures + 2 * demos  # a demonstration has one or two canvases
 
 
+def test_code_may_run_over_the_end_of_a_page(browser: Any, address: str) -> None:
+    """A frame that may not be cut, in one that may, moves on and leaves the outer one empty."""
+    page = browser.new_page()
+    try:
+        page.emulate_media(media="print")
+        page.goto(f"{address}book/gan.html", wait_until="load")
+        kept_whole = page.evaluate(
+            """() => [...document.querySelectorAll(".cell pre")].map(pre => {
+              if (!pre.checkVisibility()) return null;
+              for (let e = pre; !e.matches(".cell"); e = e.parentElement)
+                if (getComputedStyle(e).breakInside !== "auto") return e.className;
+              return null;
+            })"""
+        )
+    finally:
+        page.close()
+    assert len(kept_whole) >= 20
+    assert not [name for name in kept_whole if name is not None]
+
+
 def test_the_menu_offers_what_was_printed(tmp_path: Path, site: Path) -> None:
     page, pdf = tmp_path / "gan.html", tmp_path / "gan.pdf"
     shutil.copy(site / "book" / "gan.html", page)
