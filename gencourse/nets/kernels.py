@@ -2,8 +2,8 @@
 
 Torch's own products of float32 use half the width of the vectors that an AMD processor of 2024
 has. OneDNN, which comes with torch, uses all of it and is twice as fast there; it also applies an
-activation on the way. Starting it takes longer than the product of a narrow matrix, of which the
-layout decides how long that takes.
+activation on the way. Starting it takes longer than a small product does, and for the product of a
+narrow matrix the layout decides how long that takes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 __all__ = ["hooked", "layer", "linear", "on_its_own", "sum_of_products", "times"]
 
 NARROW = 16  # rows or columns
+LARGE = 2**22  # multiplications, as of 256 rows of 128 numbers by a 128 × 128 matrix
 ONEDNN = (
     torch.backends.cpu.get_cpu_capability() == "AVX512"
     and torch.backends.mkldnn.is_available()
@@ -95,5 +96,7 @@ def sum_of_products(delta: Tensor, h: Tensor) -> Tensor:
 
 
 def _by_onednn(a: Tensor, b: Tensor) -> bool:
-    same = a.dtype == b.dtype == torch.float32
-    return ONEDNN and same and min(*a.shape, b.shape[1]) >= NARROW
+    if not ONEDNN or a.dtype != torch.float32 or b.dtype != torch.float32:
+        return False
+    (n, k), m = a.shape, b.shape[1]
+    return min(n, k, m) >= NARROW and n * k * m >= LARGE
