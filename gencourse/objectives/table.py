@@ -73,6 +73,7 @@ TABLE = (
         paper="Mao et al. 2017",
         critic_loss=least_squares.critic_loss,
         generator_loss=least_squares.generator_loss,
+        image_settings={"batch": 128},
     ),
     Objective(
         name="ebgan",
@@ -164,7 +165,7 @@ TABLE = (
         constraint=SpectralNorm,
         critic="features",
         settings=METRIC | {"weight": 1.0, "bound": 10.0, "steps": 3500},
-        image_settings={"batch": 128, "steps": 6000},
+        image_settings={"batch": 128, "steps": 9000},
     ),
     Objective(
         name="tv-gan",
