@@ -99,7 +99,8 @@ TABLE = (
         regulariser=energy.Equilibrium,
         critic="autoencoder",
         settings={"weight": 1e-3},
-        image_settings={"weight": 0.5, "depth": 1, "lr_generator": 3e-4},
+        # Ten times as fast, k runs to 1 before there are digits, and stays where it cannot learn.
+        image_settings={"weight": 0.05, "depth": 1, "lr_generator": 3e-4},
     ),
     Objective(
         name="wgan",
