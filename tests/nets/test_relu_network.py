@@ -39,6 +39,7 @@ def onednn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     if request.param and not kernels.ONEDNN:
         pytest.skip("torch's own products are as fast on this processor")
     monkeypatch.setattr(kernels, "ONEDNN", request.param)
+    monkeypatch.setattr(kernels, "LARGE", 0)  # the products of these tests are small
 
 
 @pytest.mark.usefixtures("onednn")
