@@ -67,9 +67,39 @@ def jitter(
         return images
     n, where = len(images), images.device if generator is None else generator.device
     uniform = torch.rand(n, 7, generator=generator, device=where).to(images)
-    maps = amount * (2 * uniform[:, :6] - 1).view(n, 2, 3) + torch.eye(2, 3).to(images)
+    identity = torch.eye(2, 3, dtype=images.dtype, device=images.device)
+    maps = amount * (2 * uniform[:, :6] - 1).view(n, 2, 3) + identity
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     # Outside the image the interpolation finds zeros, which must mean black.
-    moved = F.grid_sample(images + 1, grid, mode="bicubic", align_corners=False) - 1
+    moved = _interpolated(images + 1, grid) - 1
     changed = (uniform[:, 6] < share)[:, None, None, None]
     return torch.where(changed, moved.clamp(-1, 1), images)
+
+
+def _interpolated(images: Tensor, grid: Tensor) -> Tensor:
+    """Values of images at a grid of points, by cubic interpolation, with zeros around."""
+    # On a GPU the gradient of grid_sample is added up in an order that changes from run to run.
+    if images.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return _interpolated_by_products(images, grid)
+    return F.grid_sample(images, grid, mode="bicubic", align_corners=False)
+
+
+def _interpolated_by_products(images: Tensor, grid: Tensor) -> Tensor:
+    r"""The same by products of matrices: Σᵢⱼ k(vₚ - i) k(uₚ - j) xᵢⱼ at a point (uₚ, vₚ)."""
+    n, channels, height, width = images.shape
+    points = grid.flatten(1, 2)
+    # From the image's own units, -1 to 1 between outer edges, to those of pixels.
+    u, v = ((points[..., k] + 1) * size / 2 - 0.5 for k, size in enumerate((width, height)))
+    across = _cubic(u[..., None] - torch.arange(width, device=u.device))
+    down = _cubic(v[..., None] - torch.arange(height, device=v.device))
+    rows = torch.einsum("npj,ncij->npci", across, images)
+    values = (rows * down[:, :, None]).sum(-1)
+    return values.transpose(1, 2).reshape(n, channels, *grid.shape[1:3])
+
+
+def _cubic(t: Tensor) -> Tensor:
+    """Keys' kernel k(t) with k′(±1) = ±a; a = -3/4 is PyTorch's."""
+    a, t = -0.75, t.abs()
+    near = ((a + 2) * t - (a + 3)) * t.square() + 1
+    far = a * (((t - 5) * t + 8) * t - 4)
+    return torch.where(t <= 1, near, torch.where(t < 2, far, torch.zeros_like(t)))

@@ -121,7 +121,9 @@ class GenerativeModel(nn.Module, ABC):
         progress : bool
             Show a progress bar.
         checkpoint : path, optional
-            Save the run to this file as it goes; if the file exists, go on from it.
+            Save the run to this file as it goes; if the file exists, go on from it, to the same
+            numbers as an unbroken run. On a GPU sums come out the same each time only after
+            :func:`torch.use_deterministic_algorithms`, which is slower.
         checkpoint_every : int
             Steps between two savings; the last step is always saved.
         callback : callable (step) -> object, optional

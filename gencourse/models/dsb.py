@@ -165,7 +165,8 @@ class DiffusionBridge(GenerativeModel):
     def mean(self, network: nn.Module, x: Tensor, k: int | Tensor) -> Tensor:
         """F_k(x) or B_k(x), by a network of that direction; k is one step, or one for each row."""
         γ = self.gamma[k].reshape(-1, 1)
-        time = torch.as_tensor(k, device=x.device) / self.settings.N
+        k = k if isinstance(k, Tensor) else torch.full((), k, device=x.device)
+        time = k / self.settings.N
         return (1 - γ) * x + (2 * γ).sqrt() * network(x, time)
 
     # ------------------------------------------------------------- training

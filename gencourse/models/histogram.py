@@ -125,7 +125,7 @@ class Histogram(GenerativeModel):
         def step(i: int) -> dict[str, Tensor]:
             self.counts = self.count(x, tried[i])
             score = self.left_out_log_likelihood()
-            return {"bins": torch.tensor(float(tried[i])), "log_likelihood": score}
+            return {"bins": torch.full_like(score, tried[i]), "log_likelihood": score}
 
         history = train(
             step,
@@ -143,7 +143,9 @@ class Histogram(GenerativeModel):
         """Count the samples in each cell of the box: shape ``(bins, ..., bins)``, d axes."""
         d = len(self.low)
         cell, _ = self._locate(x, bins)
-        return torch.bincount(cell, minlength=bins**d).reshape((bins,) * d).to(self.counts)
+        # Not by bincount, which asks a GPU for the greatest index and waits for the answer.
+        counts = cell.new_zeros(bins**d).index_add_(0, cell, torch.ones_like(cell))
+        return counts.reshape((bins,) * d).to(self.counts)
 
     def left_out_log_likelihood(self) -> Tensor:
         """Mean log density, 0-d, of each training sample under the histogram of all others.

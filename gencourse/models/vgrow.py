@@ -241,7 +241,7 @@ class VGrow(GenerativeModel):
         """Return where the flow carries the particles G(z), and the last loss of the critic."""
         s = self.settings
         with torch.no_grad():
-            x = self.generator(z)
+            x = self.generator(z).clone()  # CUDA graphs, if any, write over what they return
         for _ in range(s.moves):
             for _ in range(s.critic_steps):
                 real, fake = self._batch(data, flow.generator), self._batch(x, flow.generator)

@@ -8,7 +8,6 @@ fakes come in two independent halves, y and y′.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from gencourse.objectives.base import Turn
@@ -34,7 +33,8 @@ def surrogate(h: Tensor, turn: Turn) -> Tensor:
     distance; but it needs only one real sample at a time.
     """
     _, y2 = halves(turn.at_fake)
-    return torch.cdist(h, y2, compute_mode="donot_use_mm_for_euclid_dist").mean(1) - norm(h)
+    # Not by torch.cdist, which older versions of torch cannot differentiate twice.
+    return norm(h[:, None] - y2).mean(1) - norm(h)
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ bits, where they are several times faster, and sums, exponentials and norms in 3
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
@@ -94,14 +94,28 @@ def compiled(modules: Iterable[nn.Module], backend: str | None) -> Iterator[None
         return
     modules = list(modules)
     for module in modules:
-        module.compile(backend=backend)
+        module._compiled_call_impl = torch.compile(_call_of(module), backend=backend)
     try:
-        # All modules share one cache, whose 8 places a flow or a few models fill.
-        with torch._dynamo.config.patch(recompile_limit=PLACES):
+        # All modules share one cache, whose 8 places a flow or a few models fill. As of torch 2.7
+        # the number is called recompile_limit too.
+        with torch._dynamo.config.patch(cache_size_limit=PLACES):
             yield
     finally:
         for module in modules:
             module._compiled_call_impl = None
+
+
+def _call_of(module: nn.Module) -> Callable[..., Any]:
+    """Call a module from a frame of ours.
+
+    ``module.compile()`` does nothing for an ``nn.Sequential`` of layers of torch, without a word,
+    in versions of torch that trace no frame of its own files.
+    """
+
+    def call(*inputs: Any, **more: Any) -> Any:
+        return module._call_impl(*inputs, **more)
+
+    return call
 
 
 def _in_float32(result: Any) -> Any:

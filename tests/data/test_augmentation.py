@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from gencourse import data
-from gencourse.data.augmentation import jitter
+from gencourse.data.augmentation import _interpolated_by_products, jitter
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -52,6 +53,38 @@ def test_each_image_moves_in_its_own_way() -> None:
     one = data.load("digits").images("train")[:1].expand(10, 1, 8, 8)
     moved = jitter(one, 0.1, share=1.0, generator=generator()).flatten(1)
     assert torch.pdist(moved).min() > 0.05
+
+
+def test_interpolation_by_products_is_that_of_torch() -> None:
+    """Values and gradients, also of points far outside, and of images that are not square."""
+    options: dict[str, Any] = {"dtype": torch.float64, "generator": generator()}
+    images = torch.randn(5, 3, 7, 4, **options).requires_grad_()
+    grid = 1.5 * torch.randn(5, 6, 9, 2, **options)
+    ours = _interpolated_by_products(images, grid)
+    torchs = F.grid_sample(images, grid, mode="bicubic", align_corners=False)
+    torch.testing.assert_close(ours, torchs, rtol=1e-12, atol=1e-12)
+    cotangent = torch.randn(ours.shape, **options)
+    gradients = (torch.autograd.grad(y, images, cotangent)[0] for y in (ours, torchs))
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.gpu
+def test_gradients_come_out_the_same_on_a_gpu_where_asked_to(accelerator: str) -> None:
+    if accelerator != "cuda":
+        pytest.skip("of the GPUs only those of CUDA can be asked for a fixed order")
+    images = torch.randn(256, 3, 32, 32, generator=generator()).to(accelerator).requires_grad_()
+
+    def gradient() -> torch.Tensor:
+        moved = jitter(images, 0.1, share=1.0, generator=generator())
+        return torch.autograd.grad(moved.square().sum(), images)[0]
+
+    torch.use_deterministic_algorithms(True)
+    try:
+        first = gradient()
+        assert all(torch.equal(gradient(), first) for _ in range(5))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(gradient(), first)
 
 
 @pytest.mark.parametrize(

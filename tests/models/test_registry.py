@@ -422,8 +422,9 @@ def test_on_the_gpu(accelerator: str, tmp_path: Path, slug: str, name: str) -> N
     assert here.device.type == "cpu"
     if model.system.has_log_prob:
         x = dataset.sample(5, generator=generator())
+        rounding = 1e-4 * math.sqrt(x[0].numel())  # of a sum over dimensions, which may cancel
         torch.testing.assert_close(
-            there.log_prob(x.to(accelerator)).cpu(), here.log_prob(x), rtol=1e-4, atol=1e-4
+            there.log_prob(x.to(accelerator)).cpu(), here.log_prob(x), rtol=1e-4, atol=rounding
         )
     on_cpu.settings = model.settings
     with pytest.raises(ValueError, match="its device is"):
