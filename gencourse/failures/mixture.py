@@ -130,13 +130,14 @@ def mode_mixture(
     for slug in ("gan", "ae-ot"):
         model = build(slug, dataset, seed=seed, device="cpu")
         model.fit(dataset, steps=steps, seed=seed, progress=False)
-        x = model.sample(n, generator=torch.Generator().manual_seed(seed + 1))
+        x = model.sample(n, generator=torch.Generator().manual_seed(seed + 1)).cpu()
         row: dict[str, Any] = {"system": slug, **counted(x, dataset)}
         if isinstance(model, AdversarialModel):
             G = model.average.module
             assert isinstance(G, nn.Sequential)
             z = torch.randn(n, model.settings.latent, generator=torch.Generator().manual_seed(seed))
-            row["slope"], row["lipschitz"] = _slopes(G, z).max().item(), lipschitz_bound(G)
+            slopes = _slopes(G, z.to(model.device))
+            row["slope"], row["lipschitz"] = slopes.max().item(), lipschitz_bound(G)
             shares = mode_coverage(x, modes, std).shares
             row["least_between"] = _least_between(shares, modes, std, row["lipschitz"])
         rows.append(row)

@@ -103,7 +103,7 @@ def oscillation(
     if not isinstance(model, AdversarialModel):
         raise ValueError(f"{slug!r} is no game between a generator and a discriminator")
     fresh = torch.Generator().manual_seed(seed + 1)
-    z = torch.randn(n, model.settings.latent, generator=fresh)
+    z = torch.randn(n, model.settings.latent, generator=fresh).to(model.device)
     real = dataset.sample(n, generator=fresh)
     rows: list[dict[str, float]] = []
     shares: list[Tensor] = []
@@ -111,14 +111,14 @@ def oscillation(
 
     @torch.no_grad()
     def look(step: int) -> None:
-        iterate = model.generator(z)
+        iterate, mean_weights = model.generator(z).cpu(), model.average(z).cpu()
         seen.append(iterate)
         so_far = torch.cat(seen)
         mixed = so_far[torch.randperm(len(so_far), generator=fresh)[:n]]
         nearest = torch.cdist(iterate, modes).argmin(dim=1)
         shares.append(nearest.bincount(minlength=len(modes)) / n)
         row: dict[str, float] = {"step": step, "fullest": int(shares[-1].argmax())}
-        for name, x in (("", iterate), ("_weights", model.average(z)), ("_laws", mixed)):
+        for name, x in (("", iterate), ("_weights", mean_weights), ("_laws", mixed)):
             row[f"modes{name}"] = mode_coverage(x, modes, std).modes_covered
             row[f"w1{name}"] = wasserstein(x, real, p=1).item()
         rows.append(row)
