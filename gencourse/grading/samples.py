@@ -229,7 +229,7 @@ def judge(images: Tensor, reference: Tensor, known: Sequence[tuple[Tensor, Tenso
     Parameters
     ----------
     images : Tensor of shape (n, 1, 8, 8)
-        The samples.
+        The samples, on any device.
     reference : Tensor of shape (m, 1, 8, 8)
         Real images that nobody has trained on.
     known : sequence of (Tensor, Tensor)
@@ -240,6 +240,7 @@ def judge(images: Tensor, reference: Tensor, known: Sequence[tuple[Tensor, Tenso
     -------
     Judged
     """
+    images = images.cpu()  # with what is known, which need not be where the samples were made
     n = len(images)
     copied, near = torch.zeros(2, n, dtype=torch.bool)
     usual = math.inf

@@ -86,7 +86,8 @@ def mode_coverage(samples: Tensor, modes: Tensor, std: float) -> ModeCoverage:
             f"{tuple(samples.shape)} and {tuple(modes.shape)}"
         )
     k, n = len(modes), len(samples)
-    distance, nearest = torch.cdist(double(samples), double(modes).to(samples.device)).min(dim=1)
+    x = double(samples)
+    distance, nearest = torch.cdist(x, double(modes).to(x.device)).min(dim=1)
     on_mode = distance <= RADIUS * std
     counts = torch.bincount(nearest[on_mode], minlength=k).double()
     shares = counts / n

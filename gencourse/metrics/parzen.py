@@ -153,7 +153,8 @@ def _likeliest_bandwidth(samples: Tensor, validation: Tensor, block: int) -> flo
     flat = double(samples.detach()).flatten(1)
     n, d = flat.shape
     spread = flat.std(dim=0, correction=0).square().mean().sqrt().item()
-    away = (double(validation.detach()).flatten(1) - flat.mean(0)).square().mean().sqrt().item()
+    other = double(validation.detach()).flatten(1).to(flat.device)
+    away = (other - flat.mean(0)).square().mean().sqrt().item()
     scale = max(spread, away)  # a collapsed sample must still bridge the gap to the data
     if scale == 0:
         raise NoBandwidth(

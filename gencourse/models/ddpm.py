@@ -249,7 +249,7 @@ class DiffusionModel(GenerativeModel):
         weights = self.alpha_bar.dtype
         a = self.alpha_bar[t].reshape(-1, *[1] * (x.ndim - 1))
         score = -self.noise_in(x.to(weights), t) / (self.scale * (1 - a).sqrt())
-        return score.to(x.dtype)
+        return score.to(x)
 
     @torch.no_grad()
     def sample(

@@ -297,7 +297,7 @@ class EnergyModel(GenerativeModel):
         u = (x.to(self.scale) - self.centre) / self.scale
         # dx = s^d du
         log_volume = math.prod(self.event_shape) * self.scale.log()
-        return (self._log_f(self.average, u) - self.log_z - log_volume).to(x.dtype)
+        return (self._log_f(self.average, u) - self.log_z - log_volume).to(x)
 
     @torch.no_grad()
     def sample(

@@ -205,7 +205,7 @@ class ScoreNetwork(GenerativeModel):
             raise ValueError(
                 f"sigma must lie in [{lowest:.4g}, {highest:.4g}], where the network has learned"
             )
-        return self._score(x.to(self.sigmas), sigma).to(x.dtype)
+        return self._score(x.to(self.sigmas), sigma).to(x)
 
     def _score(self, x: Tensor, sigma: Tensor) -> Tensor:
         return self._times_sigma(self.average, x, sigma) / sigma.reshape(-1, *[1] * (x.ndim - 1))

@@ -231,7 +231,7 @@ class SchrodingerBridge(GenerativeModel):
             If x has the wrong shape or is not finite.
         """
         x = points(x, "x", self.event_shape)
-        return self._log_ratio(x.to(self.scale)).to(x.dtype)
+        return self._log_ratio(x.to(self.scale)).to(x)
 
     def score(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
         r"""Estimate ∇log q_σ̃(x), of the shape of x.
@@ -257,7 +257,7 @@ class SchrodingerBridge(GenerativeModel):
             raise ValueError(
                 f"sigma must lie in [{lowest:.4g}, {highest:.4g}], where the network has learned"
             )
-        return self._score(x.to(self.scale), σ).to(x.dtype)
+        return self._score(x.to(self.scale), σ).to(x)
 
     def first_drift(
         self, x: Tensor, t: float | Tensor, *, generator: torch.Generator | None = None
@@ -265,13 +265,13 @@ class SchrodingerBridge(GenerativeModel):
         """Drift of the first stage at one time t in [0, 1], by Monte Carlo; the shape of x."""
         x = points(x, "x", self.event_shape)
         y, time = x.to(self.scale) - self.start, torch.as_tensor(t).to(self.scale)
-        return self._first_drift(generator)(y, time).to(x.dtype)
+        return self._first_drift(generator)(y, time).to(x)
 
     def second_drift(self, x: Tensor, t: float | Tensor) -> Tensor:
         """Drift σ² s(x, √(1-t) σ) of the second stage at one time t < 1; the shape of x."""
         t = torch.as_tensor(t).to(self.scale)
         σ = self.sigma
-        return (σ.square() * self.score(x, (1 - t).sqrt() * σ)).to(x.dtype)
+        return σ.square().to(x) * self.score(x, (1 - t).sqrt() * σ)
 
     def _first_drift(self, generator: torch.Generator | None) -> Drift:
         """Drift of the first stage in coordinates whose origin is its start."""

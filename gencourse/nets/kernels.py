@@ -96,7 +96,7 @@ def sum_of_products(delta: Tensor, h: Tensor) -> Tensor:
 
 
 def _by_onednn(a: Tensor, b: Tensor) -> bool:
-    if not ONEDNN or a.dtype != torch.float32 or b.dtype != torch.float32:
+    if not ONEDNN or a.device.type != "cpu" or {a.dtype, b.dtype} != {torch.float32}:
         return False
     (n, k), m = a.shape, b.shape[1]
     return min(n, k, m) >= NARROW and n * k * m >= LARGE

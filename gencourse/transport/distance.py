@@ -78,11 +78,9 @@ def wasserstein(
     p = order(p)
     a = weights(x_weights, "x_weights", len(x), x)
     b = weights(y_weights, "y_weights", len(y), y)
-    cost = torch.cdist(
-        # Expanding |x - y|² as a matrix product would lose half the digits of small distances.
-        double(x).flatten(1),
-        double(y).flatten(1),
-        compute_mode="donot_use_mm_for_euclid_dist",
-    ).pow(p)
+    u, v = double(x).flatten(1), double(y).flatten(1)
+    # Expanding |u - v|² as a matrix product would lose half the digits of small distances.
+    distance = torch.cdist(u, v.to(u.device), compute_mode="donot_use_mm_for_euclid_dist")
+    cost = distance.pow(p)
     value = (optimal_plan(a, b, cost) * cost).sum()
     return value.pow(1 / p).to(device=x.device, dtype=x.dtype)

@@ -343,6 +343,7 @@ def test_no_step_waits_for_the_device(
 def test_questions_are_noticed() -> None:
     """The moving average of torch itself asks twice, and so would not pass."""
     network = torch.nn.Linear(2, 2)
+
     def asked(what: Callable[[], object]) -> int:
         with Questions() as questions:
             what()
