@@ -50,7 +50,7 @@ def write(device: str = "cpu", folder: Path = RESULTS) -> str:
     (folder / f"{device}.md").write_text(text, encoding="utf-8")
     plots = {"ratios": ("ratio", plot_ratios), "growth": ("sizes", plot_growth)}
     for name, (key, plot) in plots.items():
-        if any(rows_with(key, results)):
+        if len(list(rows_with(key, results))) > 1:
             # The same numbers give the same file.
             with plt.rc_context({"svg.hashsalt": name}):
                 figure = plot(results)
@@ -78,11 +78,14 @@ def table(results: Results) -> str:
         parts.append(", ".join(f"{k} {v}" for k, v in packages.items()) + ".")
     loads = ", ".join(f"{name} {theme['machine']['load']}" for name, theme in results.items())
     parts.append(f"Load of the machine when each theme began: {loads}.")
-    parts += ["## Beside others", compared(results)]
+    if any(rows_with("ratio", results)):
+        parts += ["## Beside others", compared(results)]
     for r in results.get("imports", {"rows": []})["rows"]:
         parts.append(f"{r['work']}: {r['seconds']:.3f} s of processor time (aim {r['aim']} s).")
-    parts += ["## How cost grows", grown(results)]
-    parts += ["## Training, all systems", trained(results)]
+    if any(rows_with("sizes", results)):
+        parts += ["## How cost grows", grown(results)]
+    if any(rows_with("system", results)):
+        parts += ["## Training, all systems", trained(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

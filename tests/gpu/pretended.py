@@ -1,7 +1,10 @@
-"""A GPU that is not there: tensors of the CPU that say they are on ``cuda:0``.
+"""A GPU that is not there: tensors of the CPU that say they are elsewhere.
 
 They compute what tensors of the CPU do, but refuse to be mixed with them, as those of a GPU
 would, and do not turn into NumPy arrays. So tests without a GPU find what would fail there.
+
+The device they name is ``lazy``, which PyTorch knows and nothing uses. For ``cuda`` the backward
+pass would look for a thread of that device.
 """
 
 from __future__ import annotations
@@ -27,10 +30,11 @@ CPU = torch.device("cpu")
 CPU_NUMBER = torch.tensor(0.0)
 aten = torch.ops.aten
 
-# They may be given tensors of both kinds.
-JOINING = {aten.cat.default, aten.stack.default}  # single numbers, too, must be on one device
+#: Operations that go from one device to the other.
 ACROSS = {aten.copy_.default, aten._to_copy.default, aten.to.device, aten.to.dtype_layout}
-# Their indices may be on the CPU.
+#: Operations for which single numbers, too, must be on one device.
+JOINING = {aten.cat.default, aten.stack.default}
+#: Operations whose indices may be on the CPU.
 INDEXING = {
     *(aten.index.Tensor, aten.index_put.default, aten.index_put_.default),
     *(aten._index_put_impl_.default, aten._unsafe_index.Tensor),
@@ -57,7 +61,7 @@ class OnGPU(Tensor):
         return made
 
     def __repr__(self, **options: Any) -> str:  # type: ignore[override]
-        return repr(self.host).removesuffix(")") + ", device='cuda:0')"
+        return repr(self.host).removesuffix(")") + f", device={str(GPU)!r})"
 
     def tolist(self) -> Any:
         return self.detach().cpu().tolist()
@@ -120,8 +124,7 @@ def refuse_a_mixture(function: Any, flat: list[Any]) -> None:
         here = [x for x in here if x.ndim]
     if here and any(isinstance(x, OnGPU) for x in flat):
         raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found cuda:0 and cpu, in "
-            f"{function}"
+            f"Expected all tensors to be on the same device, but found {GPU} and cpu, in {function}"
         )
 
 
