@@ -121,6 +121,7 @@ TABLE = (
         generator_loss=wasserstein.generator_loss,
         regulariser=partial(GradientPenalty, side=two_sided),
         settings=METRIC | {"weight": 0.1},
+        image_settings={"steps": 9000},
     ),
     Objective(
         name="wgan-lp",
