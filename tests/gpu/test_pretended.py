@@ -147,8 +147,14 @@ def test_what_was_made_is_compared_with_what_is_held(gpu: torch.device, name: st
     assert there == pytest.approx(here, rel=1e-3), name
 
 
-def test_experiments_on_failures_follow_the_device(gpu: torch.device) -> None:
+@pytest.mark.parametrize("told", [None, "cuda"])
+def test_experiments_on_failures_follow_the_device(
+    gpu: torch.device, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those that choose the CPU stay there; told otherwise by the environment, they go along."""
+    if told is not None:
+        monkeypatch.setenv("GENCOURSE_DEVICE", told)
+    assert gencourse.device("cpu") == (torch.device("cpu") if told is None else gpu)
     failures.mode_collapse(steps=2, n=50, runs={"one": {}})
     failures.oscillation(steps=2, every=1, n=20)
     failures.mode_mixture(steps=2, n=200)
