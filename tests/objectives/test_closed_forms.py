@@ -164,6 +164,28 @@ def test_the_witness_is_how_mmd_changes() -> None:
     torch.testing.assert_close(slope, -2 / 6 * witness_slope, rtol=1e-7, atol=1e-9)
 
 
+def test_features_are_drawn_to_the_middle() -> None:
+    """Where all features shift by c, of everything only λ(E‖h(x) + c‖² + E‖h(y) + c‖²) changes.
+
+    It is least where the means of both lie opposite each other.
+    """
+    x, y = 3 + normal(20, 2), 1 + normal(20, 2, seed=1)
+
+    def loss(c: Tensor, weight: float) -> Tensor:
+        h_x, h_y = x + c, y + c
+        turn = Turn(lambda x: x + c, x, y, h_x, h_y, torch.Generator().manual_seed(0))
+        return kernels.WitnessPenalty(weight)(kernels.critic_loss(h_x, h_y), turn)
+
+    still, far = torch.zeros(2).double(), torch.tensor([5.0, -2.0]).double()
+    both = torch.cat([x, y])
+    added = 2 * ((both + far).square().sum(1) - both.square().sum(1)).mean()
+    for weight in (0.1, 1.0):
+        torch.testing.assert_close(loss(far, weight) - loss(still, weight), weight * added)
+    middle = (-both.mean(0)).requires_grad_()
+    (slope,) = torch.autograd.grad(loss(middle, 1.0), middle)
+    torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-10)
+
+
 def test_the_bounded_kernel_is_one_and_as_steep_as_its_scale_says() -> None:
     """k(x, x) = 1 and ∂ᵢ∂′ᵢk(x, x) = 1: what the denominator 1 + E‖∇h‖² takes for granted.
 
