@@ -30,7 +30,7 @@ test: $(STAMP)  ## Run the whole test suite (ARGS="-k name" to choose)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 .PHONY: nightly
-nightly: $(STAMP)  ## Run the long trainings that `make test` leaves out (an hour or two)
+nightly: $(STAMP)  ## Run the long trainings that `make test` leaves out (ten hours of a core)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m nightly $(ARGS)
 
 .PHONY: bench
