@@ -1,6 +1,6 @@
 """Train and measure every system on one data set, and keep the table for the book.
 
-    python tools/record_comparison.py ring8        # half an hour on one processor
+    python tools/record_comparison.py ring8        # some twenty minutes on one processor
 
 Writes ``gencourse/tables/recorded/ring8.json`` and ``ring8.npz``, which
 :func:`gencourse.tables.comparison` reads. Systems that were measured since the script was first

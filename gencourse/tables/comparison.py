@@ -1,8 +1,8 @@
 """Every system on the same data: a table that was measured once, at full length, and is kept.
 
-Training all of them takes half an hour of one processor, too long for a page that is built again
-and again. ``python tools/record_comparison.py ring8`` measures the table anew and replaces the
-files in ``gencourse/tables/recorded``; it calls what ``gencourse compare`` calls.
+Training all of them takes some twenty minutes of one processor, too long for a page that is built
+again and again. ``python tools/record_comparison.py ring8`` measures the table anew and replaces
+the files in ``gencourse/tables/recorded``; it calls what ``gencourse compare`` calls.
 """
 
 from __future__ import annotations
