@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pandas
@@ -267,3 +269,25 @@ def test_mnist_is_the_same_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) 
     for name in tables.TABLES:
         with pytest.raises(DownloadError):
             tables.TABLES[name]("mnist")
+
+
+# ----------------------------------------------------------------- the page of the book
+
+
+def test_the_page_quotes_what_the_library_has() -> None:
+    """Published numbers stand on the page once more; they agree to the last digit shown there."""
+    page = (Path(__file__).parents[1] / "book" / "reproduce.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `?([\w-]+)[^|]*\| [^|]*\| (−?[\d.]+)(?: ± ([\d.]+))? \|$", page, re.M)
+    parzen = tables.parzen.__globals__["PUBLISHED"]
+    fid = dict(tables.fid.__globals__["PUBLISHED"]["mnist"])
+    del fid["glann"]  # no system of the course
+    assert [name for name, *_ in quoted] == [*parzen, *fid]
+    published = [*parzen.values(), *fid.values()]
+    for (name, *shown), pair in zip(quoted, published, strict=True):
+        for text, value in zip(shown, pair, strict=True):
+            if text:
+                decimals = len(text.partition(".")[2])
+                shown_as = float(text.replace("−", "-"))
+                assert shown_as == pytest.approx(value, abs=0.51 * 10**-decimals), name
+            else:
+                assert math.isnan(value), name

@@ -63,8 +63,8 @@ class WitnessPenalty(GradientPenalty):
     r"""λ (E(‖∇f(x̃)‖ - 1)² + E_p‖h‖² + E_q‖h‖²): for a slope of 1 and short features.
 
     The MMD does not change when all features shift together, and hardly when those far apart
-    move farther. Nothing else holds them where the kernels tell them from each other (the code
-    of Bińkowski et al. 2018 has both penalties, too, with the same weight).
+    move farther. Nothing else holds them where the kernels tell them from each other. (The code
+    of Bińkowski et al. 2018 gives both the same weight, too; it shortens all layers.)
 
     Parameters
     ----------
